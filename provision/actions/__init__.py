@@ -1,0 +1,1 @@
+"""One use case each; the only place where core meets system."""

@@ -1,0 +1,1 @@
+"""The command line: Click and Rich live here and nowhere else."""

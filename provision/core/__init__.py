@@ -1,0 +1,1 @@
+"""Decisions as pure functions: parse, choose, build, check, judge. No I/O, no clock, no environment."""

@@ -1,0 +1,1 @@
+"""Effects: processes, files, packages, the Hub. Nothing here decides."""

@@ -1,0 +1,1 @@
+"""Runs in the interpreter of a stack: the worker that lets a model read a page, and what it needs."""

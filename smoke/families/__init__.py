@@ -1,0 +1,1 @@
+"""What each model family needs to be loaded and asked."""
