@@ -92,6 +92,10 @@ class ApplyFailedError(ProvisionError):
 
 
 class SmokeFailedError(ProvisionError):
-    """At least one model did not read its pages."""
+    """No model read its pages; `results` holds the verdicts with their evidence."""
 
     exit_code = ExitCode.NO
+
+    def __init__(self, message: str, *, hint: str | None = None, results: tuple[object, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.results = results

@@ -1,0 +1,173 @@
+"""The transaction: build aside, fetch, let the models read, and only then change what is active."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from provision.actions.build import build_stack, name_stack_dir
+from provision.actions.configure import build_config_patch
+from provision.actions.context import Context
+from provision.actions.plan import Prepared, prepare
+from provision.actions.recover import hash_bytes, recover
+from provision.actions.smoke import Subject, smoke_stack
+from provision.actions.weights import ModelFiles, ensure_weights
+from provision.core.config_doc import merge_config
+from provision.errors import SmokeFailedError
+from provision.model.plan import Plan
+from provision.model.smoke import SmokeResult, Verdict
+from provision.model.state import GenerationRecord, ModelRecord, StackRecord
+from provision.system.stack_folder import find_interpreter
+from provision.system.store import Store, build_holder
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """What an apply came to. `plan` is None and `changed` False when there was nothing to do.
+
+    `generation` is None after a dry run of a machine that had none. `production_models` are the keys of the
+    catalogue's models for real work.
+    """
+
+    prepared: Prepared
+    plan: Plan | None
+    changed: bool
+    generation: GenerationRecord | None
+    production_models: tuple[str, ...]
+
+    @property
+    def failed_models(self) -> tuple[tuple[str, str], ...]:
+        """(key, reason) of every wanted model that did not pass and so is not configured."""
+        results = self.generation.smoke if self.generation else ()
+        return tuple((result.model, result.reason) for result in results if result.verdict is Verdict.FAIL)
+
+
+def apply(
+    ctx: Context,
+    profile_name: str,
+    requested: Sequence[str],
+    *,
+    dry_run: bool = False,
+    show_plan: Callable[[Plan], None],
+) -> Applied:
+    """Make the wanted generation the active one.
+
+    Any failure before the last step leaves the former generation and config.yaml as they were. Raises
+    SmokeFailedError when no model passes, besides what the steps raise.
+    """
+    store = Store(ctx.root)
+    with store.locked(build_holder(f"provision apply {profile_name}", ctx.timestamp())):
+        recover(ctx, store)
+        prepared = prepare(ctx, store, profile_name, requested)
+        plan, record = prepared.plan, prepared.situation.active
+        if plan is not None:
+            show_plan(plan)
+        changed = plan is not None and not dry_run
+        if plan is not None and changed:
+            record = _carry_out(ctx, store, prepared, plan)
+    return Applied(
+        prepared=prepared,
+        plan=plan,
+        changed=changed,
+        generation=record,
+        production_models=prepared.situation.production_models,
+    )
+
+
+def _carry_out(ctx: Context, store: Store, prepared: Prepared, plan: Plan) -> GenerationRecord:
+    for stack in prepared.resolved:
+        ctx.reporter.step(f"building stack {stack.spec.name}")
+        build_stack(ctx, store, stack)
+    ctx.reporter.step("bringing the weights")
+    files = {model.key: ensure_weights(ctx, store, model) for model in prepared.situation.selection.models}
+    ctx.reporter.step("letting the models read")
+    results = _smoke(ctx, store, prepared, files)
+    failed = [result for result in results if result.verdict is Verdict.FAIL]
+    if len(failed) == len(results):
+        raise SmokeFailedError(
+            f"no model passed: {failed[0].model}: {failed[0].reason}",
+            hint="provision doctor   # the former generation and config.yaml are unchanged",
+            results=tuple(results),
+        )
+    for result in failed:
+        ctx.reporter.warn(f"{result.model} failed and is not configured: {result.reason}")
+    ctx.reporter.step(f"activating generation {plan.generation}")
+    record = _build_record(ctx, store, prepared, plan, files, results)
+    _promote(store, record)
+    return record
+
+
+def _smoke(ctx: Context, store: Store, prepared: Prepared, files: dict[str, ModelFiles]) -> list[SmokeResult]:
+    models = {model.key: model for model in prepared.situation.selection.models}
+    results: list[SmokeResult] = []
+    for stack in prepared.resolved:
+        subjects = [
+            Subject(key=key, model=models[key], folder=files[key].folder) for key in stack.spec.models
+        ]
+        interpreter = find_interpreter(name_stack_dir(store, stack))
+        results += smoke_stack(ctx, prepared.situation.profile, stack.spec.name, interpreter, subjects)
+    return results
+
+
+def _build_record(
+    ctx: Context,
+    store: Store,
+    prepared: Prepared,
+    plan: Plan,
+    files: dict[str, ModelFiles],
+    results: Sequence[SmokeResult],
+) -> GenerationRecord:
+    stacks = tuple(
+        StackRecord(
+            name=stack.spec.name,
+            path=name_stack_dir(store, stack).relative_to(store.state_dir).as_posix(),
+            lock_sha256=stack.lock.sha256,
+            models=stack.spec.models,
+        )
+        for stack in prepared.resolved
+    )
+    passed = [result for result in results if result.verdict is not Verdict.FAIL]
+    models = tuple(
+        ModelRecord(
+            key=result.model,
+            stack=result.stack,
+            model_dir=str(files[result.model].folder),
+            revision=files[result.model].revision,
+            attention=str(result.attention),
+            dtype=str(result.dtype),
+        )
+        for result in passed
+    )
+    created = ctx.timestamp()
+    interpreters = {
+        stack.spec.name: str(find_interpreter(name_stack_dir(store, stack))) for stack in prepared.resolved
+    }
+    return GenerationRecord(
+        number=plan.generation,
+        created=created,
+        profile=plan.profile,
+        fingerprint=plan.fingerprint,
+        stacks=stacks,
+        models=models,
+        smoke=tuple(results),
+        config=build_config_patch(
+            prepared.situation,
+            generation=plan.generation,
+            interpreters=interpreters,
+            files=files,
+            results=results,
+            verified=created[:10],
+        ),
+    )
+
+
+def _promote(store: Store, record: GenerationRecord) -> None:
+    """Merge into config.yaml as it is now: the steps before took minutes in which it may have been edited."""
+    before = store.load_config()
+    text = "" if before is None else before.decode("utf-8")
+    store.promote(
+        record,
+        config=merge_config(text, record.config, where=str(store.config_path)).encode("utf-8"),
+        before=before,
+        before_sha256=hash_bytes(before),
+    )

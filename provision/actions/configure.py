@@ -1,0 +1,92 @@
+"""From what was verified to what config.yaml says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from provision.actions.situation import Situation
+from provision.actions.weights import ModelFiles
+from provision.model.catalogue import ModelSpec
+from provision.model.config import (
+    ConfigPatch,
+    ManagedModel,
+    ModelEntry,
+    ModelStatus,
+    ProvisionSection,
+    SmokeEvidence,
+)
+from provision.model.smoke import SmokeResult, Verdict
+
+_PRECISION = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+
+
+def build_config_patch(
+    situation: Situation,
+    *,
+    generation: int,
+    interpreters: Mapping[str, str],
+    files: Mapping[str, ModelFiles],
+    results: Sequence[SmokeResult],
+    verified: str,
+) -> ConfigPatch:
+    """Everything that this generation writes: models that passed, and the reasons why others did not.
+
+    `interpreters` maps a stack's name to its interpreter; `verified` is the ISO date of the smoke.
+    """
+    models = {model.key: model for model in situation.selection.models}
+    passed = [result for result in results if result.verdict is not Verdict.FAIL]
+    failed = {result.model: result.reason for result in results if result.verdict is Verdict.FAIL}
+    return ConfigPatch(
+        entries=tuple(_build_entry(models[result.model], files[result.model], result) for result in passed),
+        section=ProvisionSection(
+            generation=generation,
+            profile=situation.profile.name,
+            models={
+                result.model: ManagedModel(
+                    stack=result.stack,
+                    interpreter=interpreters[result.stack],
+                    revision=files[result.model].revision,
+                    verdict=result.verdict,
+                    reason=result.reason,
+                    evidence=_build_evidence(result, verified),
+                )
+                for result in passed
+            },
+            excluded=failed,
+        ),
+        taken_out=tuple(failed),
+    )
+
+
+def _build_entry(model: ModelSpec, files: ModelFiles, result: SmokeResult) -> ModelEntry:
+    """Only what was verified: the attention and dtype are those that were read off the loaded model."""
+    dtype = str(result.dtype)
+    return ModelEntry(
+        key=model.key,
+        name=model.name,
+        model_path=str(files.folder),
+        precision=_PRECISION[dtype],
+        torch_dtype=dtype,
+        attn_implementation=str(result.attention),
+        use_flash_attention=result.attention == "flash_attention_2",
+        device_map=result.device,
+        trust_remote_code=model.trust_remote_code,
+        max_new_tokens=model.generation.max_new_tokens,
+        context_length=model.context_length,
+        min_pixels=model.min_pixels,
+        max_pixels=model.max_pixels,
+        status=ModelStatus.PRODUCTION if result.verdict is Verdict.PASS else ModelStatus.EXPERIMENTAL,
+        notes=None if model.production else "proves the chain; no production OCR",
+    )
+
+
+def _build_evidence(result: SmokeResult, verified: str) -> SmokeEvidence:
+    return SmokeEvidence(
+        verified=verified,
+        device=result.device_name or result.device,
+        dtype=result.dtype,
+        attention=result.attention,
+        torch=result.torch,
+        transformers=result.transformers,
+        cer=result.cer,
+    )

@@ -1,0 +1,73 @@
+"""Loads what ships as data: profiles, torch builds, the catalogue of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct
+
+from provision.actions.context import Context
+from provision.core.yaml_text import convert, parse_yaml
+from provision.errors import BadFileError
+from provision.model.catalogue import Catalogue
+from provision.model.facts import Vendor
+from provision.model.profile import Profile, TorchBuild, TorchBuilds
+from provision.system.resources import load_profile_texts, load_text
+
+_T = TypeVar("_T")
+
+
+class Knowledge(Struct, frozen=True, kw_only=True):
+    """Profiles, those for GPUs first, and the torch builds that they name."""
+
+    profiles: tuple[Profile, ...]
+    builds: dict[str, TorchBuild]
+
+    def get_profile(self, name: str) -> Profile:
+        """The profile called `name`, which must exist."""
+        return next(profile for profile in self.profiles if profile.name == name)
+
+
+def load_knowledge(ctx: Context) -> Knowledge:
+    """Read and check every profile. One of the user's replaces ours of the same name.
+
+    Raises BadFileError with file, key path and reason.
+    """
+    torch_path = ctx.data_dir / "profiles" / "torch.yaml"
+    builds = _load(torch_path, load_text(torch_path), TorchBuilds).builds
+    by_name = {build.name: build for build in builds}
+    texts = load_profile_texts(ctx.data_dir / "profiles")
+    if ctx.profiles_dir is not None:
+        texts += load_profile_texts(ctx.profiles_dir)
+    profiles: dict[str, Profile] = {}
+    for path, text in texts:
+        profile = _load(path, text, Profile)
+        _check_profile(path, profile, by_name)
+        profiles[profile.name] = profile
+    ordered = sorted(profiles.values(), key=lambda profile: profile.match.vendor is Vendor.NONE)
+    return Knowledge(profiles=tuple(ordered), builds=by_name)
+
+
+def load_catalogue(ctx: Context) -> Catalogue:
+    """Read and check the catalogue of models. Raises BadFileError with file, key path and reason."""
+    path = ctx.data_dir / "profiles" / "models.yaml"
+    return _load(path, load_text(path), Catalogue)
+
+
+def _load(path: Path, text: str, kind: type[_T]) -> _T:
+    return convert(parse_yaml(text, where=str(path)), kind, where=str(path))
+
+
+def _check_profile(path: Path, profile: Profile, builds: dict[str, TorchBuild]) -> None:
+    if profile.torch not in builds:
+        raise BadFileError(
+            f"{path}: torch: there is no build {profile.torch!r} in torch.yaml",
+            hint=f"known: {', '.join(builds)}",
+        )
+    if "transformers" not in profile.packages:
+        raise BadFileError(f"{path}: packages: transformers is not pinned", hint='transformers: "5.22.2"')
+    if profile.name != path.stem:
+        raise BadFileError(
+            f"{path}: name: {profile.name!r} must be the file's own name", hint=f"name: {path.stem}"
+        )

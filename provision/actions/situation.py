@@ -1,0 +1,89 @@
+"""Where an apply starts from: the machine, the profile and models that are wanted, the active generation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from provision.actions.context import Context
+from provision.actions.detect import Detection, detect
+from provision.actions.knowledge import load_catalogue
+from provision.actions.weights import identify_revision
+from provision.core.config_doc import configured_models, diff_config
+from provision.core.models import Selection, StackSpec, build_stack_specs, choose_models
+from provision.core.planner import build_fingerprint
+from provision.core.profiles import choose_profile
+from provision.errors import BadFileError
+from provision.model.config import Drift
+from provision.model.profile import Profile, TorchBuild
+from provision.model.state import GenerationRecord
+from provision.system.stack_folder import load_manifest
+from provision.system.store import Store
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """All that decides what an apply has to do."""
+
+    detection: Detection
+    profile: Profile
+    build: TorchBuild
+    selection: Selection
+    specs: tuple[StackSpec, ...]
+    fingerprint: str
+    active: GenerationRecord | None
+    drift: tuple[Drift, ...]
+    complete: bool
+    production_models: tuple[str, ...]
+
+    @property
+    def is_current(self) -> bool:
+        """The active generation is what is wanted, whole on disk, and config.yaml says so."""
+        same = self.active is not None and self.active.fingerprint == self.fingerprint
+        return same and self.complete and not self.drift
+
+
+def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[str]) -> Situation:
+    """Find out. Raises NoProfileError, UsageError or BadFileError; changes nothing."""
+    config = store.load_config()
+    config_text = read_config_text(store, config)
+    catalogue = load_catalogue(ctx)
+    selection = choose_models(
+        requested, configured_models(config_text, where=str(store.config_path)), catalogue
+    )
+    detection = detect(ctx)
+    profile = choose_profile(profile_name, detection.fits, detection.knowledge.profiles, detection.facts)
+    build = detection.knowledge.builds[profile.torch]
+    revisions = {model.key: identify_revision(ctx, model) for model in selection.models}
+    active = store.load_active()
+    return Situation(
+        detection=detection,
+        profile=profile,
+        build=build,
+        selection=selection,
+        specs=build_stack_specs(selection.models, profile),
+        fingerprint=build_fingerprint(
+            detection.facts, profile, build, selection.models, revisions, detection.facts.host.python_version
+        ),
+        active=active,
+        drift=() if active is None else diff_config(config_text, active.config, where=str(store.config_path)),
+        complete=active is not None and _is_whole(store, active),
+        production_models=tuple(model.key for model in catalogue.models if model.production),
+    )
+
+
+def read_config_text(store: Store, config: bytes | None) -> str:
+    """config.yaml as text, a byte order mark included. Raises BadFileError when it is not UTF-8."""
+    if config is None:
+        return ""
+    try:
+        return config.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadFileError(
+            f"{store.config_path}: not UTF-8 at byte {error.start}", hint=f"file {store.config_path}"
+        ) from error
+
+
+def _is_whole(store: Store, record: GenerationRecord) -> bool:
+    stacks = all(load_manifest(store.state_dir / stack.path) is not None for stack in record.stacks)
+    return stacks and all((store.root / model.model_dir).is_dir() for model in record.models)

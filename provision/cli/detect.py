@@ -1,0 +1,125 @@
+"""`provision detect`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provision.cli.options import build_context, output_option, root_options
+from provision.cli.output import Envelope, print_envelope
+
+if TYPE_CHECKING:
+    from provision.actions.detect import Detection
+    from provision.model.facts import Facts
+
+
+@click.command("detect")
+@click.option(
+    "--probe",
+    "probe_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read a probe that was saved, on whichever machine, instead of looking at this one.",
+)
+@click.option(
+    "--save-probe",
+    "save_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep what the machine said, for a report or to plan on another machine.",
+)
+@output_option
+@root_options
+def detect_command(
+    probe_path: Path | None, save_path: Path | None, output: str, root: Path, profiles_dir: Path | None
+) -> None:
+    """Say what this machine is and which profile fits it.
+
+    \b
+    provision detect
+    provision detect --output json
+    provision detect --save-probe my-machine.json
+    """
+    from provision.actions.detect import detect
+    from provision.core.parse.probe_json import parse_probe_json, render_probe_json
+    from provision.system.files import write_atomic
+    from provision.system.resources import load_text
+
+    ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
+    probe = parse_probe_json(load_text(probe_path), where=str(probe_path)) if probe_path else None
+    detection = detect(ctx, probe)
+    if save_path is not None:
+        write_atomic(save_path, render_probe_json(detection.probe).encode())
+    if output == "json":
+        print_envelope(Envelope(command="detect", status="ok", data=_build_data(detection)))
+    else:
+        _print_text(detection)
+
+
+def _build_data(detection: Detection) -> dict[str, Any]:
+    facts = detection.facts
+    return {
+        "vendor": facts.vendor,
+        "gpus": facts.gpus,
+        "gpu_source": facts.gpu_source,
+        "driver": facts.driver,
+        "cuda_driver_version": facts.cuda_driver_version,
+        "conditions": facts.conditions,
+        "host": facts.host,
+        "profile": detection.profile,
+        "obstacle": detection.obstacle,
+        "profiles": detection.fits,
+        "sources": [
+            {
+                "source": reading.source,
+                "outcome": reading.outcome,
+                "error": reading.error,
+                "elapsed_s": reading.elapsed_s,
+            }
+            for reading in detection.probe.readings
+        ],
+    }
+
+
+def _print_text(detection: Detection) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for label, value in _list_rows(detection.facts):
+        table.add_row(label, value)
+    if detection.profile:
+        reasons = next(fit.reasons for fit in detection.fits if fit.name == detection.profile)
+        table.add_row("Profile", f"{detection.profile}: {'; '.join(reasons)}")
+    else:
+        table.add_row("Profile", f"none: {detection.obstacle}")
+    for fit in detection.fits:
+        if fit.name != detection.profile:
+            table.add_row("", f"{'also fits' if fit.fits else 'not'} {fit.name}: {'; '.join(fit.reasons)}")
+    for condition in detection.facts.conditions:
+        table.add_row("Note", f"{condition.message} [{condition.id}]", style="yellow")
+    Console(highlight=False, markup=False).print(table)
+
+
+def _list_rows(facts: Facts) -> list[tuple[str, str]]:
+    rows = []
+    for gpu in facts.gpus:
+        parts = [gpu.name or "without a name"]
+        parts.append(
+            f"compute capability {gpu.best_compute_capability or 'unknown'} ({gpu.arch or 'unknown'})"
+        )
+        if gpu.memory_mib is not None:
+            parts.append(f"{gpu.memory_mib / 1024:.1f} GiB")
+        rows.append(("GPU", ", ".join(parts)))
+    if not facts.gpus:
+        rows.append(("GPU", {"none": "none found"}.get(str(facts.vendor), "unknown, see the notes")))
+    if facts.driver:
+        rows.append(("Driver", f"{facts.driver}, CUDA up to {facts.cuda_driver_version or 'unknown'}"))
+    host = facts.host
+    memory = f", {host.memory_bytes / 2**30:.1f} GiB of memory" if host.memory_bytes else ""
+    system = host.distribution.name if host.distribution else host.system
+    rows.append(("System", f"{system} on {host.machine}, kernel {host.release}"))
+    rows.append(("CPU", f"{host.cpu_model or 'unknown'}, {host.cpu_count or '?'} cores{memory}"))
+    free = f", {host.disk_free_bytes / 1e9:.0f} GB free here" if host.disk_free_bytes is not None else ""
+    rows.append(("Python", f"{host.python_version}{free}"))
+    return rows

@@ -1,0 +1,96 @@
+"""What reaches the terminal: data on stdout, everything else on stderr, one JSON envelope when asked."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+import msgspec
+from msgspec import Struct
+
+from provision.errors import ExitCode, ProvisionError
+from provision.model.finding import Finding
+
+SCHEMA = 1
+
+
+class ErrorLine(Struct, frozen=True, kw_only=True):
+    """An error as the envelope carries it."""
+
+    message: str
+    hint: str | None
+    exit_code: int
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """The one object that `--output json` prints, whatever the command and its outcome."""
+
+    schema: int = SCHEMA
+    command: str
+    status: str
+    data: Any = None
+    findings: Sequence[Finding] = ()
+    errors: Sequence[ErrorLine] = ()
+
+
+def print_envelope(envelope: Envelope) -> None:
+    """Write the envelope to stdout as one line of JSON."""
+    click.echo(msgspec.json.encode(envelope).decode())
+
+
+def print_error(error: ProvisionError, *, command: str, output: str, data: Any = None) -> None:
+    """Say what went wrong: one sentence and a hint on stderr, or the envelope on stdout for JSON."""
+    if output == "json":
+        line = ErrorLine(message=error.message, hint=error.hint, exit_code=error.exit_code)
+        status = "no" if error.exit_code is ExitCode.NO else "error"
+        print_envelope(Envelope(command=command, status=status, data=data, errors=(line,)))
+        return
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(error.message, err=True)
+    if error.hint:
+        click.secho("\nhint: ", fg="cyan", nl=False, err=True)
+        click.echo(error.hint, err=True)
+
+
+class StderrReporter:
+    """Progress as plain lines on stderr: a step with the seconds since the start, details below it."""
+
+    def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quiet = quiet
+        self._clock = clock
+        self._start = clock()
+
+    def step(self, title: str) -> None:
+        """A step begins."""
+        if not self._quiet:
+            click.secho(f"{self._clock() - self._start:6.1f} s  {title}", err=True, bold=True)
+
+    def detail(self, text: str) -> None:
+        """Something that happened within the step."""
+        if not self._quiet and text.strip():
+            click.secho(f"          {text.strip()}", err=True, dim=True)
+
+    def warn(self, text: str) -> None:
+        """Shown even when progress is not."""
+        click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
+        click.echo(text, err=True)
+
+
+def render_bytes(count: int | None) -> str:
+    """A size in the decimal units that disks and downloads are sold in."""
+    if count is None:
+        return "unknown"
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def is_terminal() -> bool:
+    """Whether somebody watches stderr."""
+    return sys.stderr.isatty()

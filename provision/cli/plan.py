@@ -1,0 +1,109 @@
+"""`provision plan`, and how a plan is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provision.cli.options import build_context, models_option, output_option, root_options
+from provision.cli.output import Envelope, print_envelope, render_bytes
+from provision.errors import ExitCode
+
+if TYPE_CHECKING:
+    from provision.actions.plan import Prepared
+    from provision.model.plan import Plan
+
+
+@click.command("plan")
+@click.argument("profile", default="auto")
+@models_option
+@output_option
+@root_options
+def plan_command(
+    profile: str, models: tuple[str, ...], output: str, root: Path, profiles_dir: Path | None
+) -> int:
+    """Show what `provision apply PROFILE` would do; change nothing.
+
+    Exits with 0 when there is nothing to do, with 1 when there is.
+    """
+    from provision.actions.plan import prepare
+    from provision.system.store import Store
+
+    ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
+    prepared = prepare(ctx, Store(ctx.root), profile, models)
+    if output == "json":
+        status = "ok" if prepared.plan is None else "no"
+        print_envelope(Envelope(command="plan", status=status, data=build_plan_data(prepared)))
+    elif prepared.plan is None:
+        click.echo(render_nothing_to_do(prepared))
+    else:
+        print_plan(prepared.plan, to_stderr=False)
+    return int(ExitCode.OK if prepared.plan is None else ExitCode.NO)
+
+
+def print_plan(plan: Plan, *, to_stderr: bool) -> None:
+    """The plan as an engineer reads it: where torch comes from, then the steps with what they cost."""
+    click.secho(f"plan: profile {plan.profile}, generation {plan.generation}", bold=True, err=to_stderr)
+    for stack in plan.stacks:
+        for attempt in stack.attempts:
+            where = f"{attempt.source.label} ({attempt.source.origin})"
+            click.echo(f"  source  {where}: {attempt.answer}: {attempt.detail}", err=to_stderr)
+    for number, step in enumerate(plan.steps, start=1):
+        cost = f", at most {render_bytes(step.download_bytes)} to download" if step.download_bytes else ""
+        detail = f" ({step.detail})" if step.detail else ""
+        click.echo(f"  {number}. {step.title}{detail}{cost}", err=to_stderr)
+
+
+def render_nothing_to_do(prepared: Prepared) -> str:
+    """What is said when the active generation is what is wanted."""
+    active = prepared.situation.active
+    number = active.number if active else 0
+    names = ", ".join(model.key for model in active.models) if active else ""
+    what = f"profile {prepared.situation.profile.name}, {names}"
+    return f"nothing to do: generation {number} ({what}) is active and whole"
+
+
+def build_plan_data(prepared: Prepared) -> dict[str, Any]:
+    """The `data` of `plan` and `apply`."""
+    plan, active = prepared.plan, prepared.situation.active
+    if plan is None:
+        stacks: list[dict[str, Any]] = [
+            {"name": stack.name, "models": stack.models, "lock_sha256": stack.lock_sha256, "path": stack.path}
+            for stack in (active.stacks if active else ())
+        ]
+    else:
+        stacks = [
+            {
+                "name": stack.name,
+                "models": stack.models,
+                "lock_sha256": stack.lock.sha256,
+                "path": stack.path,
+                "torch": stack.torch,
+                "torchvision": stack.torchvision,
+                "tag": stack.tag,
+                "download_bytes": stack.lock.download_bytes,
+                "complete": stack.complete,
+                "sources": [
+                    {
+                        "source": attempt.source.label,
+                        "kind": attempt.source.kind,
+                        "origin": attempt.source.origin,
+                        "answer": attempt.answer,
+                        "detail": attempt.detail,
+                    }
+                    for attempt in stack.attempts
+                ],
+            }
+            for stack in plan.stacks
+        ]
+    return {
+        "profile": prepared.situation.profile.name,
+        "models": [model.key for model in prepared.situation.selection.models],
+        "stacks": stacks,
+        "steps": plan.steps if plan else [],
+        "warnings": plan.warnings if plan else [],
+        "changed": plan is not None,
+        "generation": plan.generation if plan else (active.number if active else None),
+    }

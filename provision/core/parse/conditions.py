@@ -1,0 +1,146 @@
+"""The one sentence for each condition of a machine, apart from the parsers that find it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from provision.model.facts import Condition, ConditionId, Gpu, Reading
+
+_EXCERPT_LIMIT = 120
+
+
+def build_excerpt(text: str) -> str:
+    """The first line that says something, printable and short, in quotes; for another program's words."""
+    lines = ("".join(c if c.isprintable() else " " for c in line) for line in text[:4096].splitlines())
+    line = next((" ".join(line.split()) for line in lines if line.strip()), "")
+    return f"'{line[:_EXCERPT_LIMIT]}…'" if len(line) > _EXCERPT_LIMIT else f"'{line}'"
+
+
+def build_no_gpu(asked: str) -> Condition:
+    """There is surely none, or nothing hints at one."""
+    return Condition(id=ConditionId.NO_GPU, message=f"No NVIDIA GPU was found: {asked}.")
+
+
+def build_gpu_unknown() -> Condition:
+    """Something hints at a GPU or at a driver, and no source could be read."""
+    message = "Whether this machine has an NVIDIA GPU, and which, is unknown: no source could be read."
+    return Condition(id=ConditionId.GPU_UNKNOWN, message=message)
+
+
+def build_gpu_not_answering(devices: Sequence[str]) -> Condition:
+    """On the bus, but no driver speaks for it."""
+    message = f"The PCI bus shows {', '.join(devices)}, but no NVIDIA driver answered."
+    return Condition(id=ConditionId.GPU_NOT_ANSWERING, message=message)
+
+
+def build_no_devices(source: str) -> Condition:
+    """The driver works and shows none: a container without devices, a job without its share, a lost card."""
+    message = f"The NVIDIA driver works, but {source} shows no GPU to this process."
+    return Condition(id=ConditionId.NO_DEVICES, message=message)
+
+
+def build_gpu_lost(which: str) -> Condition:
+    """A GPU that was there at boot and no longer answers."""
+    message = f"The driver knows {which} but gets no answer from it any more."
+    return Condition(id=ConditionId.GPU_LOST, message=message)
+
+
+def build_driver_library_mismatch(library: str | None) -> Condition:
+    """`library` is the version of NVML where it is told."""
+    which = "" if library is None else f" (the library is {library})"
+    message = (
+        f"The loaded NVIDIA kernel module and the driver's libraries are of different versions{which}, "
+        "as after an update of the driver without a restart."
+    )
+    return Condition(id=ConditionId.DRIVER_LIBRARY_MISMATCH, message=message)
+
+
+def build_driver_not_loaded() -> Condition:
+    """NVIDIA's software is installed and reaches no kernel driver."""
+    message = "NVIDIA's software is installed, but its kernel driver is not loaded."
+    return Condition(id=ConditionId.DRIVER_NOT_LOADED, message=message)
+
+
+def build_nvml_library_missing() -> Condition:
+    """`nvidia-smi` without the library that it stands on, as in a container that got the program alone."""
+    message = "nvidia-smi is here, but not the driver library that it needs (libnvidia-ml)."
+    return Condition(id=ConditionId.NVML_LIBRARY_MISSING, message=message)
+
+
+def build_nvml_error(what: str) -> Condition:
+    """`what` is NVML's own name or words, with the call where it is known."""
+    return Condition(id=ConditionId.NVML_ERROR, message=f"NVML, the driver's library, failed: {what}.")
+
+
+def build_nvml_timeout(reading: Reading) -> Condition:
+    """NVML was ended after its time limit."""
+    message = f"NVML, the driver's library, gave no answer within {_render_limit(reading)} and was ended."
+    return Condition(id=ConditionId.NVML_TIMEOUT, message=message)
+
+
+def build_nvidia_smi_timeout(reading: Reading) -> Condition:
+    """`nvidia-smi` was ended after its time limit."""
+    message = f"{reading.origin} gave no answer within {_render_limit(reading)} and was ended."
+    return Condition(id=ConditionId.NVIDIA_SMI_TIMEOUT, message=message)
+
+
+def build_nvidia_smi_broken(what: str) -> Condition:
+    """It cannot be started, fails for no known reason, or prints what it never prints."""
+    return Condition(id=ConditionId.NVIDIA_SMI_BROKEN, message=f"nvidia-smi is of no use here: {what}.")
+
+
+def build_compute_capability_unknown(gpu: Gpu) -> Condition:
+    """Neither the driver nor the name tells it."""
+    message = (
+        f"The compute capability of {gpu.name or 'a GPU without a name'} is unknown: the driver does not say."
+    )
+    return Condition(id=ConditionId.COMPUTE_CAPABILITY_UNKNOWN, message=message)
+
+
+def build_compute_capability_by_name(gpu: Gpu) -> Condition:
+    """The driver does not tell, the name does."""
+    message = (
+        f"The compute capability of {gpu.name}, {gpu.compute_capability_by_name}, was inferred from its "
+        "name, since the driver does not say."
+    )
+    return Condition(id=ConditionId.COMPUTE_CAPABILITY_BY_NAME, message=message)
+
+
+def build_mixed_gpus(gpus: Sequence[Gpu]) -> Condition:
+    """More than one kind of GPU."""
+    counts = Counter(gpu.name or "a GPU without a name" for gpu in gpus)
+    kinds = ", ".join(f"{count} x {name}" for name, count in counts.items())
+    return Condition(id=ConditionId.MIXED_GPUS, message=f"The GPUs are not all alike: {kinds}.")
+
+
+def build_mig_enabled(index: int, gpu: Gpu) -> Condition:
+    """A process sees one instance of such a GPU, with a share of its memory."""
+    message = f"GPU {index} ({gpu.name}) is in MIG mode: a process gets one of its instances, not all of it."
+    return Condition(id=ConditionId.MIG_ENABLED, message=message)
+
+
+def build_cuda_visible_devices(value: str) -> Condition:
+    """The GPUs reported are all that the driver has; CUDA programs see the selection."""
+    message = f"CUDA_VISIBLE_DEVICES is {build_excerpt(value)}: CUDA programs see that selection."
+    return Condition(id=ConditionId.CUDA_VISIBLE_DEVICES, message=message)
+
+
+def build_wsl(version: int) -> Condition:
+    """Windows' Linux subsystem."""
+    message = f"This is Linux in WSL {version}: the GPU driver is the one of Windows."
+    if version == 1:
+        message = "This is Linux in WSL 1, which gives no access to a GPU."
+    return Condition(id=ConditionId.WSL, message=message)
+
+
+def build_container(kind: str) -> Condition:
+    """A container sees the devices that it was given."""
+    where = "a container" if kind == "container" else f"a container ({kind})"
+    return Condition(
+        id=ConditionId.CONTAINER, message=f"This runs in {where}, which sees only what it was given."
+    )
+
+
+def _render_limit(reading: Reading) -> str:
+    return "its time" if reading.limit_s is None else f"{reading.limit_s:g} s"

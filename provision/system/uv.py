@@ -1,0 +1,218 @@
+"""uv, the program that resolves, creates environments and installs: argument lists in, outcomes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from provision.errors import ToolError
+from provision.model.packages import PackageSettings, Source, SourceKind
+from provision.system.run import Completed, run
+
+# uv's exit codes: 1 is "no solution", 2 is everything that kept it from looking.
+_NO_SOLUTION = 1
+_COMPILE_LIMIT_S = 300.0
+_SYNC_LIMIT_S = 3600.0
+_ASK_LIMIT_S = 30.0
+_INSTALL_UV = "python -m pip install --upgrade uv"
+
+
+class Resolution(Struct, frozen=True, kw_only=True):
+    """What came of a resolution. `pylock` is None unless it succeeded; `error` is uv's first sentence."""
+
+    pylock: str | None
+    lacks: bool
+    error: str
+    output: str
+    elapsed_s: float
+
+
+def find_uv() -> Path:
+    """The uv that was installed with this tool. Raises ToolError when it is missing."""
+    try:
+        from uv import find_uv_bin
+
+        return Path(find_uv_bin())
+    except (ImportError, FileNotFoundError) as error:
+        raise ToolError(f"uv is not installed beside provision: {error}", hint=_INSTALL_UV) from error
+
+
+class Uv(Struct, frozen=True, kw_only=True):
+    """uv with the environment and the user's package settings that every call shares.
+
+    `cwd` should be a folder outside any project, or uv would read that project's settings.
+    """
+
+    binary: Path
+    env: Mapping[str, str]
+    settings: PackageSettings
+    cwd: Path
+
+    def ask(self, source: Source, requirements: Sequence[str], *, python: Path) -> Resolution:
+        """Does `source` alone have these requirements? Dependencies are not looked at. Tries once, 30 s."""
+        argv = [*self._compile_argv(python), "--no-deps", *_isolate(source)]
+        env = self._build_env() | {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10"}
+        return self._compile(argv, _render_project(requirements), env, timeout_s=_ASK_LIMIT_S)
+
+    def compile(
+        self, requirements: Sequence[str], *, python: Path, sources: Iterable[Source], torch_source: Source
+    ) -> Resolution:
+        """Resolve `requirements` with everything they need, torch and torchvision from `torch_source`."""
+        project = _render_project(requirements, torch_source)
+        argv = [*self._compile_argv(python), *_combine(sources, no_index=self.settings.no_index)]
+        return self._compile(argv, project, self._build_env(), timeout_s=_COMPILE_LIMIT_S)
+
+    def create_venv(self, folder: Path, *, python: Path) -> None:
+        """An empty environment at `folder`, which must not exist. Raises ToolError with uv's words."""
+        argv = [str(self.binary), "venv", "--quiet", "--no-project", "--python", str(python), str(folder)]
+        _check(
+            self._run(argv, self._build_env(), timeout_s=_ASK_LIMIT_S), "uv could not create an environment"
+        )
+
+    def sync(
+        self,
+        lock_path: Path,
+        *,
+        python: Path,
+        sources: Iterable[Source],
+        torch_source: Source,
+        on_line: Callable[[str], None],
+    ) -> None:
+        """Make the environment of `python` hold exactly the lock, every file checked against its hashes.
+
+        Raises ToolError with uv's words.
+        """
+        argv = [str(self.binary), "pip", "sync", "--python", str(python), "--require-hashes", "--strict"]
+        argv += [
+            "--link-mode",
+            "hardlink",
+            "--only-binary",
+            ":all:",
+            *_combine(sources, no_index=self.settings.no_index),
+        ]
+        # The hashes bind every file, so all sources may be looked through for the one that has it.
+        if torch_source.kind is SourceKind.PYTORCH:
+            argv += ["--index", str(torch_source.location)]
+        argv += [str(lock_path)]
+        completed = self._run(argv, self._build_env(), timeout_s=_SYNC_LIMIT_S, on_line=on_line)
+        _check(completed, "uv could not install the locked packages")
+
+    def _compile_argv(self, python: Path) -> list[str]:
+        argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--quiet", "--python", str(python)]
+        return [*argv, "--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--no-annotate"]
+
+    def _compile(
+        self, argv: list[str], project: str, env: Mapping[str, str], *, timeout_s: float
+    ) -> Resolution:
+        (self.cwd / "pyproject.toml").write_text(project, encoding="utf-8")
+        done = self._run(argv, env, timeout_s=timeout_s)
+        ok = done.exit_code == 0
+        error = "" if ok else _first_sentence(done, timeout_s)
+        return Resolution(
+            pylock=done.stdout if ok else None,
+            lacks=done.exit_code == _NO_SOLUTION,
+            error=error,
+            output=done.stderr,
+            elapsed_s=done.elapsed_s,
+        )
+
+    def _run(
+        self,
+        argv: list[str],
+        env: Mapping[str, str],
+        *,
+        timeout_s: float,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Completed:
+        return run(argv, timeout_s=timeout_s, env=env, cwd=self.cwd, on_line=on_line)
+
+    def _build_env(self) -> dict[str, str]:
+        """The user's environment, with pip's certificate, proxy and time limit in uv's words.
+
+        uv's own variables for sources are taken out: they are among `settings.sources`, each in its turn.
+        """
+        own = {"UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"}
+        env = {key: value for key, value in self.env.items() if key not in own}
+        settings = self.settings
+        if settings.certificate:
+            env.setdefault("SSL_CERT_FILE", settings.certificate)
+        if settings.client_certificate:
+            env.setdefault("SSL_CLIENT_CERT", settings.client_certificate)
+        if settings.proxy:
+            env.setdefault("ALL_PROXY", settings.proxy)
+        if settings.trusted_hosts:
+            env.setdefault("UV_INSECURE_HOST", " ".join(settings.trusted_hosts))
+        if settings.timeout_s:
+            env.setdefault("UV_HTTP_TIMEOUT", str(int(settings.timeout_s)))
+        return env | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
+
+
+def _isolate(source: Source) -> list[str]:
+    """Arguments that let uv see nothing but `source`."""
+    match source.kind:
+        case SourceKind.FIND_LINKS:
+            return ["--no-index", "--find-links", str(source.location)]
+        case SourceKind.DEFAULT:
+            return []
+        case _:
+            return ["--default-index", str(source.location)]
+
+
+def _combine(sources: Iterable[Source], *, no_index: bool) -> list[str]:
+    """Arguments for all of the user's sources together, as pip combines them: the best version wins."""
+    argv = ["--index-strategy", "unsafe-best-match"]
+    if no_index:
+        argv += ["--no-index"]
+    for source in sources:
+        match source.kind:
+            case SourceKind.INDEX:
+                argv += ["--default-index", str(source.location)]
+            case SourceKind.EXTRA_INDEX:
+                argv += ["--index", str(source.location)]
+            case SourceKind.FIND_LINKS:
+                argv += ["--find-links", str(source.location)]
+            case SourceKind.PYTORCH | SourceKind.DEFAULT:
+                continue
+    return argv
+
+
+def _render_project(requirements: Sequence[str], torch_source: Source | None = None) -> str:
+    """A project file, since only there an index can be tied to the packages that may come from it."""
+    lines = ["[project]", 'name = "stack"', 'version = "0"', "dependencies = ["]
+    lines += [f"  {_quote(requirement)}," for requirement in requirements]
+    lines += ["]"]
+    if torch_source is not None and torch_source.kind is SourceKind.PYTORCH:
+        lines += ["[[tool.uv.index]]", 'name = "pytorch"', f"url = {_quote(str(torch_source.location))}"]
+        lines += ["explicit = true", "[tool.uv.sources]"]
+        lines += ['torch = { index = "pytorch" }', 'torchvision = { index = "pytorch" }']
+    return "\n".join(lines) + "\n"
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _check(completed: Completed, what: str) -> None:
+    if completed.exit_code != 0:
+        raise ToolError(f"{what}: {_first_sentence(completed, _SYNC_LIMIT_S)}", output=completed.stderr)
+
+
+def _first_sentence(done: Completed, timeout_s: float) -> str:
+    """What uv says first, with the deepest cause: the part that tells an engineer what to look at."""
+    if done.timed_out:
+        return f"no answer within {timeout_s:.0f} s"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
+    first = errors[0] if errors else (lines[0] if lines else f"exit code {done.exit_code}")
+    return f"{first}: {causes[-1]}" if causes else first
+
+
+def ask_version(binary: Path, *, env: Mapping[str, str]) -> str:
+    """uv's own version line. Raises ToolError when it cannot be run."""
+    completed = run([str(binary), "--version"], timeout_s=10.0, env=env)
+    _check(completed, "uv does not run")
+    return completed.stdout.strip()

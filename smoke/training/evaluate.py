@@ -1,0 +1,158 @@
+"""Reads pages never used in training as the smoke's worker does: `python -m smoke.training.evaluate DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections import Counter
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+
+from smoke.families import qwen_vl
+from smoke.pages import grid
+from smoke.training.evaluation_pages import EvaluationPage, draw_evaluation_pages
+
+PROMPT = "Read the text."
+MAX_NEW_TOKENS = grid.ROWS * (grid.COLUMNS + 1) + 8
+WRONG_KEPT = 5
+
+
+class Reading(NamedTuple):
+    """What the model gave for a page."""
+
+    page: EvaluationPage
+    text: str
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every character is right and none too many."""
+        return self.text == self.page.text
+
+
+def count_edits(expected: str, read: str) -> int:
+    """Levenshtein distance: insertions, deletions and substitutions of characters."""
+    previous = list(range(len(read) + 1))
+    for row, wanted in enumerate(expected, start=1):
+        current = [row]
+        for column, got in enumerate(read, start=1):
+            current.append(min(previous[column] + 1, current[-1] + 1, previous[column - 1] + (wanted != got)))
+        previous = current
+    return previous[-1]
+
+
+def run_reading(model: Any, processor: Any, page: EvaluationPage, prompt: str) -> Reading:
+    """Draws the page and reads it, greedily, one page at a time."""
+    inputs = qwen_vl.build_inputs(processor, grid.render_grid(page.lines), prompt)
+    inputs = {name: value.to(model.device) for name, value in inputs.items()}
+    with torch.inference_mode():
+        ids = model.generate(**inputs, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
+    return Reading(page, qwen_vl.decode(processor, ids[0, inputs["input_ids"].shape[1] :]))
+
+
+def run_evaluation(
+    model_dir: Path, pages: list[EvaluationPage], attention: str, device: str, prompt: str
+) -> Any:
+    """Loads the model in bf16, reads all pages and returns the run as JSON data."""
+    from transformers import AutoModelForImageTextToText
+
+    processor = qwen_vl.load_processor(str(model_dir))
+    model = AutoModelForImageTextToText.from_pretrained(
+        model_dir, dtype=torch.bfloat16, attn_implementation=attention
+    )
+    model.to(device).eval()
+    run_reading(model, processor, pages[0], prompt)
+    started = time.monotonic()
+    readings = [run_reading(model, processor, page, prompt) for page in pages]
+    seconds = time.monotonic() - started
+    return build_environment(device, model) | build_scores(readings, seconds) | {"prompt": prompt}
+
+
+def build_environment(device: str, model: Any) -> dict[str, Any]:
+    """What the pages were read with."""
+    on_gpu = device.startswith("cuda")
+    cpu = f"{platform.machine()} CPU ({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)"
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "device": torch.cuda.get_device_name() if on_gpu else cpu,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "attention": model.config._attn_implementation,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": find_version("torchvision"),
+        "transformers": transformers.__version__,
+        "pillow": find_version("pillow"),
+    }
+
+
+def find_version(package: str) -> str | None:
+    """The installed version of `package`, None when it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def build_scores(readings: list[Reading], seconds: float) -> dict[str, Any]:
+    """Exact pages in all and by kind, the character error rate over all pages, and what went wrong."""
+    wrong = [reading for reading in readings if not reading.is_exact]
+    total = Counter(reading.page.kind for reading in readings)
+    missed = Counter(reading.page.kind for reading in wrong)
+    characters = sum(len(reading.page.text) for reading in readings)
+    edits = sum(count_edits(reading.page.text, reading.text) for reading in wrong)
+    return {
+        "pages": len(readings),
+        "exact": len(readings) - len(wrong),
+        "characters": characters,
+        "edits": edits,
+        "cer": edits / characters,
+        "pages_per_s": round(len(readings) / seconds, 2),
+        "seeds": [readings[0].page.seed, readings[-1].page.seed],
+        "kinds": {kind: {"pages": n, "exact": n - missed[kind]} for kind, n in sorted(total.items())},
+        "wrong": [{"seed": r.page.seed, "expected": r.page.text, "read": r.text} for r in wrong[:WRONG_KEPT]],
+    }
+
+
+def render_run(run: dict[str, Any]) -> str:
+    """One line for people."""
+    return (
+        f"{run['exact']} of {run['pages']} pages exact, CER {run['cer']:.5f}, {run['pages_per_s']} pages/s,"
+        f" {run['dtype']}, {run['attention']}, {run['device']}, torch {run['torch']},"
+        f" transformers {run['transformers']}"
+    )
+
+
+def main() -> int:
+    """Evaluates with each attention asked for; exit code 1 when fewer pages than `--least` are exact."""
+    parser = argparse.ArgumentParser(description="Evaluate the embedded model.")
+    parser.add_argument("model_dir", type=Path)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--attention", nargs="+", default=["eager", "sdpa"])
+    parser.add_argument("--pages", type=int, default=300)
+    parser.add_argument("--prompt", default=PROMPT)
+    parser.add_argument("--least", type=float, default=0.98, help="share of pages that must be exact")
+    parser.add_argument("--output", type=Path, help="a JSON file for the runs")
+    options = parser.parse_args()
+    pages = draw_evaluation_pages(options.pages)
+    weights = hashlib.sha256((options.model_dir / "model.safetensors").read_bytes()).hexdigest()
+    runs = []
+    for attention in options.attention:
+        run = run_evaluation(options.model_dir, pages, attention, options.device, options.prompt)
+        runs.append(run | {"weights_sha256": weights})
+        print(render_run(run), flush=True)
+        for wrong in run["wrong"]:
+            print(f"  seed {wrong['seed']}: {wrong['expected']!r} was read as {wrong['read']!r}")
+    if options.output:
+        options.output.write_text(json.dumps(runs, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(run["exact"] >= options.least * run["pages"] for run in runs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
