@@ -43,7 +43,6 @@ def prepare(ctx: Context, store: Store, profile_name: str, requested: Sequence[s
         fingerprint=situation.fingerprint,
         stacks=[_plan_stack(store, stack) for stack in resolved],
         generation=store.next_number(),
-        warnings=[condition.message for condition in situation.detection.facts.conditions],
     )
     for warning in plan.warnings:
         ctx.reporter.warn(warning)

@@ -36,7 +36,11 @@ def merge_config(text: str, patch: ConfigPatch, *, where: str = "config.yaml") -
     target = choose_target(before, patch)
     is_new = before.text.strip() in ("", "{}")
     spliced = splice(HEADER if is_new else before.text, before.data, _build_edits(target), where=where)
-    _check_merge(before, target, parse_document(spliced.text, where=where), patch, spliced.tied_line)
+    try:
+        after = parse_document(spliced.text, where=where)
+    except BadFileError as error:
+        raise _fault(where, error.message) from error
+    _check_merge(before, target, after, patch, spliced.tied_line)
     return mark + spliced.text
 
 
@@ -90,12 +94,13 @@ def _check_merge(
         hint = "write out what the alias stands for and run the command again; nothing was written"
         raise BadFileError(message, hint=hint)
     wrong = next(find_drift(after, choose_target(after, patch)), None)
-    fault = (
-        f"`{changed}` would change" if changed else f"`{wrong.key_path}` would be wrong" if wrong else None
-    )
-    if fault:
-        hint = "nothing was written; this is a fault of provision, report it with the file"
-        raise ProvisionError(f"{before.where} cannot be merged: {fault}", hint=hint)
+    if changed or wrong:
+        raise _fault(before.where, f"`{changed}` would change" if changed else f"{wrong} would be left")
+
+
+def _fault(where: str, reason: str) -> ProvisionError:
+    hint = "nothing was written; this is a fault of provision, report it with the file"
+    return ProvisionError(f"{where} cannot be merged: {reason}", hint=hint)
 
 
 def _drop_owned(document: Document, target: Target) -> dict[str, object]:
@@ -104,8 +109,10 @@ def _drop_owned(document: Document, target: Target) -> dict[str, object]:
     for key, entry in document.models.items():
         owned = target.entries.get(key)
         if owned is not None and isinstance(entry, dict):
-            entry = {name: value for name, value in entry.items() if name not in owned}
-        if key not in target.gone and (owned is None or entry):
+            foreign = {name: value for name, value in entry.items() if name not in owned}
+            if foreign:
+                rest[f"models.{key}"] = foreign
+        elif owned is None and key not in target.gone:
             rest[f"models.{key}"] = entry
     return rest
 

@@ -53,7 +53,8 @@ class Target(Struct, frozen=True):
 def parse_document(text: str, *, where: str) -> Document:
     """Raises BadFileError with the line or the key path. `where` names the file."""
     text = text.removeprefix(BYTE_ORDER_MARK)
-    data = parse_yaml(text, where=where)
+    # As the application reads it: a file that only libyaml understands would be none that it can load.
+    data = parse_yaml(text, where=where, pure=True)
     if data is None:
         root = parse_tree(text, where=where)
         data = {} if root is None or root.is_empty else data

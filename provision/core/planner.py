@@ -56,7 +56,6 @@ def build_plan(
     fingerprint: str,
     stacks: Sequence[PlannedStack],
     generation: int,
-    warnings: Sequence[str],
 ) -> Plan:
     """The ordered steps that make `generation` out of what is there."""
     steps = [_plan_stack(stack) for stack in stacks]
@@ -72,7 +71,6 @@ def build_plan(
         Step(kind=StepKind.CONFIG, title="write config.yaml", detail="only keys that provision owns")
     )
     steps.append(Step(kind=StepKind.ACTIVATE, title=f"activate generation {generation}"))
-    lacking = [warning for stack in stacks for warning in explain_attempts(stack.attempts)]
     return Plan(
         profile=profile.name,
         models=tuple(model.key for model in models),
@@ -81,7 +79,7 @@ def build_plan(
         steps=tuple(steps),
         changed=True,
         generation=generation,
-        warnings=(*lacking, *warnings),
+        warnings=tuple(warning for stack in stacks for warning in explain_attempts(stack.attempts)),
     )
 
 

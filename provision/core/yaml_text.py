@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from provision.core.yaml_errors import (
+    CORRECT_HINT,
+    QUOTE_HINT,
+    build_character_error,
+    build_duplicate_error,
+    build_syntax_error,
+    build_value_error,
+)
 from provision.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -19,18 +27,6 @@ T = TypeVar("T")
 
 MAX_DEPTH = 100
 _DEPTH_SUSPICIOUS = 5_000
-
-_HINT = "correct that place in the file and run the command again"
-_QUOTE_HINT = "put the value in quotes, so that YAML reads it as text"
-
-# The parser's words that need another sentence; the others are clear enough as they come.
-_REASONS = {
-    "but found another document": "a second document begins here, and only one is allowed",
-    "found a tab character that violates indentation": "a tab is used for indentation, YAML wants spaces",
-    "found undefined alias": "this alias names an anchor that does not stand before it",
-    "second occurrence": "this anchor is defined a second time",
-    "found character that cannot start any token": "no value can begin with this character, put it in quotes",
-}
 
 # What int(), float(), date() and PyYAML's own tables raise on `2026-13-45` or `!!bool maybe`: it passes
 # them through without a position.
@@ -49,34 +45,37 @@ _TYPE_WORDS = {
 }
 
 
-def safe_loader() -> type[yaml.SafeLoader]:
-    """PyYAML's safe loader, in C where the installed build has it: the same marks, many times faster."""
+def safe_loader(*, pure: bool = False) -> type[yaml.SafeLoader]:
+    """PyYAML's safe loader: in C where the installed build has it, or `pure` Python, some ten times slower."""
     import yaml
 
-    loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: type[yaml.SafeLoader] = yaml.SafeLoader if pure else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return loader
 
 
-def parse_yaml(text: str, *, where: str) -> object:
+def parse_yaml(text: str, *, where: str, pure: bool = False) -> object:
     """The data of the one YAML 1.1 document in `text`; None when it holds nothing but comments.
 
-    `where` names the file in errors. A byte order mark at the start is allowed.
+    `where` names the file in errors. A byte order mark at the start is allowed. `pure` reads exactly as
+    `yaml.safe_load` does: the C parser takes some tabs and refuses some `{a:}` where the Python one does not.
     Raises BadFileError for what is no YAML, unknown tags, duplicate keys and a second document.
     """
     import yaml
 
     try:
         _check_depth(text, where)
-        loader = safe_loader()(text)
+        loader = safe_loader(pure=pure)(text)
         root = loader.get_single_node()
         if root is None:
             return None
         _check_duplicates(root, where)
         return _construct(loader, root, where)
     except (yaml.reader.ReaderError, UnicodeEncodeError):
-        raise _unprintable(text, where) from None
+        raise build_character_error(text, where) from None
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, where) from None
+        raise build_syntax_error(error, where) from None
+    except RecursionError:
+        raise _too_deep(where) from None
 
 
 def _check_depth(text: str, where: str) -> None:
@@ -89,7 +88,11 @@ def _check_depth(text: str, where: str) -> None:
     for event in yaml.parse(text, Loader=safe_loader()):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise BadFileError(f"{where}: the file is nested deeper than {MAX_DEPTH} levels", hint=_HINT)
+            raise _too_deep(where)
+
+
+def _too_deep(where: str) -> BadFileError:
+    return BadFileError(f"{where}: the file is nested deeper than {MAX_DEPTH} levels", hint=CORRECT_HINT)
 
 
 def _walk(root: yaml.Node) -> Iterator[yaml.Node]:
@@ -117,16 +120,13 @@ def _check_duplicates(root: yaml.Node, where: str) -> None:
     for mapping in _walk(root):
         if not isinstance(mapping, yaml.MappingNode):
             continue
-        first: dict[tuple[str, str], int] = {}
+        lines: dict[tuple[str, str], int] = {}
         for key, _ in mapping.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                 continue
-            line = key.start_mark.line + 1
-            if (key.tag, key.value) in first:
-                earlier = first[key.tag, key.value]
-                message = f"{where}, line {line}: the key `{key.value}` stands twice, first in line {earlier}"
-                raise BadFileError(message, hint="keep one of the two and run the command again")
-            first[key.tag, key.value] = line
+            if (key.tag, key.value) in lines:
+                raise build_duplicate_error(key, lines[key.tag, key.value], where)
+            lines[key.tag, key.value] = key.start_mark.line + 1
 
 
 def _construct(loader: yaml.SafeLoader, root: yaml.Node, where: str) -> object:
@@ -136,41 +136,12 @@ def _construct(loader: yaml.SafeLoader, root: yaml.Node, where: str) -> object:
         return loader.construct_document(root)
     except _SCALAR_ERRORS as error:
         for node in _walk(root):
-            if not isinstance(node, yaml.ScalarNode):
-                continue
-            try:
-                safe_loader()("").construct_object(node)
-            except _SCALAR_ERRORS:
-                kind = node.tag.rpartition(":")[2]
-                line = node.start_mark.line + 1
-                message = f"{where}, line {line}: `{node.value}` looks like a {kind} but is none"
-                raise BadFileError(message, hint=_QUOTE_HINT) from None
-        raise BadFileError(f"{where}: {error}", hint=_HINT) from None
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, where: str) -> BadFileError:
-    mark = error.problem_mark or error.context_mark
-    place = f"{where}, line {mark.line + 1}" if mark else where
-    problem = error.problem or "this is not valid YAML"
-    reason = _REASONS.get(problem)
-    if reason is None:
-        reason = problem
-        begin = error.context_mark
-        if error.context and error.context.startswith("while") and begin and mark and begin.line != mark.line:
-            # The line that is wrong is often the one where an open bracket or quote stands.
-            reason += f", {error.context} that begins in line {begin.line + 1}"
-    return BadFileError(f"{place}: {reason}", hint=_HINT)
-
-
-def _unprintable(text: str, where: str) -> BadFileError:
-    from yaml.reader import Reader
-
-    match = Reader.NON_PRINTABLE.search(text)
-    if match is None:
-        return BadFileError(f"{where}: the file holds a character that YAML does not allow", hint=_HINT)
-    line = len(re.findall("\r\n|[\r\n]", text[: match.start()])) + 1
-    code = f"U+{ord(match[0]):04X}"
-    return BadFileError(f"{where}, line {line}: the character {code} is not allowed in YAML", hint=_HINT)
+            if isinstance(node, yaml.ScalarNode):
+                try:
+                    safe_loader()("").construct_object(node)
+                except _SCALAR_ERRORS:
+                    raise build_value_error(node, where) from None
+        raise BadFileError(f"{where}: {error}", hint=CORRECT_HINT) from None
 
 
 def convert(data: object, type: type[T], *, where: str) -> T:
@@ -184,7 +155,7 @@ def convert(data: object, type: type[T], *, where: str) -> T:
     except msgspec.ValidationError as error:
         path = _render_path(_find_steps(data, type, str(error)))
         reason = _plain_words(str(error).partition(" - at ")[0])
-        hint = _QUOTE_HINT if re.fullmatch("must be text, not a .*number", reason) else _HINT
+        hint = QUOTE_HINT if re.fullmatch("must be text, not a .*number", reason) else CORRECT_HINT
         raise BadFileError(": ".join(part for part in (where, path, reason) if part), hint=hint) from None
 
 

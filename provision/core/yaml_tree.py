@@ -72,25 +72,24 @@ class Node(Struct, kw_only=True, eq=False):
 
 
 def parse_tree(text: str, *, where: str) -> Node | None:
-    """The root of the one document in `text`, which must be valid and without byte order mark; None for none.
+    """The root of the document in `text`, valid for `parse_yaml(pure=True)` and without byte order mark.
 
     Raises BadFileError for a depth of more than MAX_DEPTH.
     """
     import yaml
 
-    events = yaml.parse(text, Loader=safe_loader())
+    events = yaml.parse(text, Loader=safe_loader(pure=True))
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
             return _build(next(events), events, text, where, depth=0)
     return None
 
 
-# `Any`, because the type stubs make every mark optional; those of a parsed text are all there.
 def _build(event: Any, events: Iterator[Any], text: str, where: str, depth: int) -> Node:
     import yaml
 
-    begin, end = event.start_mark, event.end_mark
-    node = Node(kind=Kind.SCALAR, start=begin.index, end=end.index, line=begin.line + 1)
+    start, line = _find_offset(event.start_mark), event.start_mark.line + 1
+    node = Node(kind=Kind.SCALAR, start=start, end=_find_offset(event.end_mark), line=line)
     if depth > MAX_DEPTH:
         reason = f"the file is nested deeper than {MAX_DEPTH} levels"
         raise BadFileError(f"{where}, line {node.line}: {reason}", hint="write it with fewer levels")
@@ -100,19 +99,25 @@ def _build(event: Any, events: Iterator[Any], text: str, where: str, depth: int)
             if node.style in ("|", ">"):
                 node.end = _before_last_break(text, node.start, node.end)
         case yaml.AliasEvent():
-            node.kind, node.text = Kind.ALIAS, event.anchor
+            node.kind, node.text = Kind.ALIAS, event.anchor or ""
         case yaml.MappingStartEvent():
             node.kind, node.anchor, node.flow = Kind.MAPPING, event.anchor, bool(event.flow_style)
             while not isinstance(event := next(events), yaml.MappingEndEvent):
                 key = _build(event, events, text, where, depth + 1)
                 node.pairs.append((key, _build(next(events), events, text, where, depth + 1)))
-            node.end = event.end_mark.index if node.flow else max(part.end for part in node.pairs[-1])
+            last = _find_offset(event.end_mark)
+            node.end = last if node.flow else max(part.end for part in node.pairs[-1])
         case yaml.SequenceStartEvent():
             node.kind, node.anchor, node.flow = Kind.SEQUENCE, event.anchor, bool(event.flow_style)
             while not isinstance(event := next(events), yaml.SequenceEndEvent):
                 node.items.append(_build(event, events, text, where, depth + 1))
-            node.end = event.end_mark.index if node.flow else node.items[-1].end
+            node.end = _find_offset(event.end_mark) if node.flow else node.items[-1].end
     return node
+
+
+def _find_offset(mark: Any) -> int:
+    # The type stubs make marks optional; those of a parsed text are all there.
+    return int(mark.index)
 
 
 def has_comment(text: str, pair: tuple[Node, Node]) -> bool:
@@ -150,8 +155,8 @@ def find_next_line(text: str, offset: int) -> int:
 
 
 def find_newline(text: str) -> str:
-    """The line break that the text uses first; a line feed when it has none."""
-    match = _BREAK.search(text)
+    """The line break of editors that the text uses first; a line feed when it has none."""
+    match = re.search("\r\n|[\r\n]", text)
     return match[0] if match else "\n"
 
 

@@ -32,43 +32,44 @@ def load_pip_files(environ: Mapping[str, str], *, platform: str = sys.platform) 
 
 
 def list_pip_files(environ: Mapping[str, str], *, platform: str = sys.platform) -> list[Path]:
-    """Where pip looks on `platform`, lowest precedence first: global, user, environment, PIP_CONFIG_FILE."""
+    """Where pip looks on `platform`, lowest precedence first: global, user, environment, PIP_CONFIG_FILE.
+
+    As with pip, an existing PIP_CONFIG_FILE stands in the user's files' place, and os.devnull turns all off.
+    """
     chosen = environ.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return []
     home = Path(environ.get("USERPROFILE" if platform == "win32" else "HOME") or Path.home())
-    name = "pip.ini" if platform == "win32" else "pip.conf"
-    places = {"win32": _windows_places, "darwin": _macos_places}.get(platform, _linux_places)(environ, home)
+    list_places = {"win32": _list_windows_places, "darwin": _list_macos_places}.get(
+        platform, _list_linux_places
+    )
+    shared, own = list_places(environ, home)
+    places = shared if chosen and Path(chosen).exists() else [*shared, *own]
     if environ.get("VIRTUAL_ENV"):
-        places.append(Path(environ["VIRTUAL_ENV"]) / name)
-    if chosen:
-        places.append(Path(chosen))
-    return places
+        places.append(Path(environ["VIRTUAL_ENV"]) / ("pip.ini" if platform == "win32" else "pip.conf"))
+    return [*places, Path(chosen)] if chosen else places
 
 
-def _linux_places(environ: Mapping[str, str], home: Path) -> list[Path]:
+def _list_linux_places(environ: Mapping[str, str], home: Path) -> tuple[list[Path], list[Path]]:
     shared = [Path(part) for part in environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":") if part]
     user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return [
-        *(folder / "pip" / "pip.conf" for folder in reversed(shared)),
-        Path("/etc/pip.conf"),
-        home / ".pip" / "pip.conf",
-        user / "pip" / "pip.conf",
-    ]
+    return (
+        [*(folder / "pip" / "pip.conf" for folder in reversed(shared)), Path("/etc/pip.conf")],
+        [home / ".pip" / "pip.conf", user / "pip" / "pip.conf"],
+    )
 
 
-def _macos_places(_environ: Mapping[str, str], home: Path) -> list[Path]:
+def _list_macos_places(_environ: Mapping[str, str], home: Path) -> tuple[list[Path], list[Path]]:
     user = home / "Library" / "Application Support" / "pip"
-    return [
-        Path("/Library/Application Support/pip/pip.conf"),
-        home / ".pip" / "pip.conf",
-        (user if user.is_dir() else home / ".config" / "pip") / "pip.conf",
-    ]
+    return (
+        [Path("/Library/Application Support/pip/pip.conf")],
+        [home / ".pip" / "pip.conf", (user if user.is_dir() else home / ".config" / "pip") / "pip.conf"],
+    )
 
 
-def _windows_places(environ: Mapping[str, str], home: Path) -> list[Path]:
-    return [
-        Path(environ.get("PROGRAMDATA", r"C:\ProgramData")) / "pip" / "pip.ini",
-        home / "pip" / "pip.ini",
-        Path(environ.get("APPDATA") or home / "AppData" / "Roaming") / "pip" / "pip.ini",
-    ]
+def _list_windows_places(environ: Mapping[str, str], home: Path) -> tuple[list[Path], list[Path]]:
+    roaming = Path(environ.get("APPDATA") or home / "AppData" / "Roaming")
+    return (
+        [Path(environ.get("PROGRAMDATA", r"C:\ProgramData")) / "pip" / "pip.ini"],
+        [home / "pip" / "pip.ini", roaming / "pip" / "pip.ini"],
+    )

@@ -78,7 +78,8 @@ def run_evaluation(
 def build_environment(device: str, model: Any) -> dict[str, Any]:
     """What the pages were read with."""
     on_gpu = device.startswith("cuda")
-    cpu = f"{platform.machine()} CPU ({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    cpu = f"{platform.machine()} CPU ({instructions}, {torch.get_num_threads()} threads)"
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": torch.cuda.get_device_name() if on_gpu else cpu,

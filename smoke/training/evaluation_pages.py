@@ -11,9 +11,26 @@ from smoke.pages import grid
 FIRST_SEED = 1_000_000
 
 WORDS = (
-    "the quick brown fox jumps over a lazy dog while seven wizards box quietly near Zurich and pack my "
-    "red jug with five dozen liquor bottles before December ends in Oslo or Kyiv"
-).split()
+    *(
+        "the",
+        "quick",
+        "brown",
+        "fox",
+        "jumps",
+        "over",
+        "a",
+        "lazy",
+        "dog",
+        "while",
+        "seven",
+        "wizards",
+        "box",
+    ),
+    *("quietly", "near", "Zurich", "and", "pack", "my", "red", "jug", "with", "five", "dozen", "liquor"),
+    *("bottles", "before", "December", "ends", "in", "Oslo", "or", "Kyiv"),
+)
+# Without the pairs that people confuse, as in the smoke's own nonce.
+NONCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz"
 
 
 class EvaluationPage(NamedTuple):
@@ -64,14 +81,12 @@ def draw_words(random: Random) -> list[str]:
 
 def draw_invoice(random: Random) -> list[str]:
     """Four lines as on the smoke's own page: figures, columns set apart by two spaces, and a reference."""
+    number, day, month = random.randint(1000, 9999), random.randint(1, 28), random.randint(1, 12)
     quantity, cents = random.randint(2, 9), random.randint(100, 9999)
-    groups = (
-        "".join(random.choices("23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz", k=4))
-        for _ in "123"
-    )
+    nonce = "-".join("".join(random.choices(NONCE_ALPHABET, k=4)) for _ in range(3))
     return [
-        f"INVOICE {random.randint(1000, 9999)}  DATE {random.randint(1, 28):02}.{random.randint(1, 12):02}.2026",
+        f"INVOICE {number}  DATE {day:02}.{month:02}.2026",
         f"ITEM Lamp  QTY {quantity}  PRICE {cents / 100:.2f}",
         f"TOTAL {quantity * cents / 100:,.2f} EUR",
-        f"REF {'-'.join(groups)}",
+        f"REF {nonce}",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,11 +29,12 @@ def save_description(description_dir: Path, output_dir: Path) -> None:
     for name in DESCRIPTION:
         if output_dir.resolve() != description_dir.resolve():
             shutil.copyfile(description_dir / name, output_dir / name)
-    vocabulary.build_tokenizer().save(str(output_dir / "tokenizer.json"))
+    tokenizer = json.dumps(vocabulary.build_tokenizer(), indent=2, ensure_ascii=False)
+    (output_dir / "tokenizer.json").write_text(tokenizer + "\n", encoding="utf-8")
 
 
 def save_weights(model: Any, output_dir: Path) -> Path:
-    """Writes the weights in bf16 under the names that checkpoints of Qwen2-VL on the Hub have; returns the file."""
+    """Writes the weights in bf16, named as in Qwen2-VL's checkpoints on the Hub; returns the file."""
     with TemporaryDirectory(dir=output_dir) as scratch:
         model.to(torch.bfloat16).save_pretrained(scratch)
         return Path(shutil.move(Path(scratch) / WEIGHTS, output_dir / WEIGHTS))

@@ -25,8 +25,11 @@ LONGEST_ANSWER = grid.ROWS * (grid.COLUMNS + 1)
 
 
 class PageBatch(NamedTuple):
-    """`images` (pages, height, width) from 0 black to 1 white; `cells` (pages, rows, columns) holds the index
-    in `grid.CHARACTERS` of what each cell shows; `answers` (pages, LONGEST_ANSWER) holds token ids, then `IGNORED`.
+    """Pages and what they say.
+
+    `images` is (pages, height, width), from 0 black to 1 white. `cells` is (pages, rows, columns), the index
+    in `grid.CHARACTERS` of what each cell shows. `answers` is (pages, LONGEST_ANSWER), token ids, then
+    `IGNORED`.
     """
 
     images: Tensor
@@ -64,9 +67,8 @@ class PageSource:
         """One style per page, ink of varying darkness, a little noise."""
         pages = cells.shape[0]
         style = torch.randint(STYLES, (pages, 1, 1), generator=generator, device=self._device)
-        image = (
-            self._atlas[style, cells].permute(0, 1, 3, 2, 4).reshape(pages, grid.PAGE_HEIGHT, grid.PAGE_WIDTH)
-        )
+        glyphs = self._atlas[style, cells].permute(0, 1, 3, 2, 4)
+        image = glyphs.reshape(pages, grid.PAGE_HEIGHT, grid.PAGE_WIDTH)
         darkness = 0.7 + 0.3 * torch.rand(pages, 1, 1, generator=generator, device=self._device)
         noise = 0.03 * torch.randn(image.shape, generator=generator, device=self._device)
         return (1 - darkness * (1 - image) + noise).clamp(0, 1)
@@ -76,14 +78,12 @@ class PageSource:
         pages = characters.shape[0]
         slots = torch.full((pages, grid.ROWS, grid.COLUMNS + 1), IGNORED, device=self._device)
         column = torch.arange(grid.COLUMNS, device=self._device)
-        slots[..., :-1] = torch.where(
-            column < lengths[..., None], self._token_of_character[characters], IGNORED
-        )
+        tokens = self._token_of_character[characters]
+        slots[..., :-1] = torch.where(column < lengths[..., None], tokens, IGNORED)
         row = torch.arange(grid.ROWS, device=self._device)
         last_row = torch.where(lengths > 0, row, 0).amax(1, keepdim=True)
-        after_line = torch.where(
-            row < last_row, self._newline, torch.where(row == last_row, self._end, IGNORED)
-        )
+        after_line = torch.where(row < last_row, self._newline, IGNORED)
+        after_line = torch.where(row == last_row, self._end, after_line)
         slots.scatter_(2, lengths[..., None], after_line[..., None])
         flat = slots.flatten(1)
         order = torch.argsort((flat == IGNORED).int(), dim=1, stable=True)

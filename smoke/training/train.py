@@ -1,4 +1,4 @@
-"""Trains the embedded model: `python -m smoke.training.train --output DIR`. See README.md beside this file."""
+"""Trains the embedded model: `python -m smoke.training.train`. README.md beside this file says how."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 import platform
 import time
 from pathlib import Path
-from random import Random
 from typing import Any, NamedTuple
 
 import torch
@@ -16,15 +15,8 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smoke.training import export, pages, prompts, vocabulary
-from smoke.training.architecture import (
-    IMAGE_TOKENS,
-    PATCH_COLUMNS,
-    PATCH_ROWS,
-    GlyphHeads,
-    PageEncoder,
-    build_model,
-)
+from smoke.training import export, pages, prompts
+from smoke.training.architecture import IMAGE_TOKENS, GlyphHeads, PageEncoder, build_model
 
 EMBEDDED_DIR = Path(__file__).parents[1] / "embedded" / "tiny_qwen2_vl"
 
@@ -43,34 +35,6 @@ class Progress(NamedTuple):
     page_accuracy: float
 
 
-class PromptSource:
-    """Token ids and positions of random prompts, through the embedded folder's own template and tokenizer."""
-
-    def __init__(self, model: Any, model_dir: Path) -> None:
-        from transformers import AutoTokenizer
-
-        self._model = model
-        self._tokenizer = AutoTokenizer.from_pretrained(model_dir)
-        self._template = (model_dir / "chat_template.jinja").read_text(encoding="utf-8")
-        self._image_id = vocabulary.build_vocabulary()[vocabulary.IMAGE_PAD]
-
-    def draw(self, seed: int, answer_tokens: int) -> tuple[Tensor, Tensor]:
-        """The prompt's ids (tokens,) and positions (3, tokens + answer_tokens) with an answer after it."""
-        messages = prompts.draw_messages(Random(seed))
-        text = self._tokenizer.apply_chat_template(
-            messages, chat_template=self._template, add_generation_prompt=True, tokenize=False
-        )
-        text = text.replace(vocabulary.IMAGE_PAD, vocabulary.IMAGE_PAD * IMAGE_TOKENS)
-        prompt = self._tokenizer(text, return_tensors="pt").input_ids[0]
-        ids = functional.pad(prompt, (0, answer_tokens))[None]
-        positions, _ = self._model.model.get_rope_index(
-            ids,
-            mm_token_type_ids=(ids == self._image_id).int(),
-            image_grid_thw=torch.tensor([[1, PATCH_ROWS, PATCH_COLUMNS]]),
-        )
-        return prompt, positions[:, 0]
-
-
 class Trainer:
     """The model, its optimizer and its sources of pages and prompts on one device."""
 
@@ -83,7 +47,7 @@ class Trainer:
         self._heads = GlyphHeads(self.model.config.text_config.hidden_size).to(device)
         self._encoder = PageEncoder(self.model.model.visual, device)
         self._pages = pages.PageSource(device)
-        self._prompts = PromptSource(self.model, model_dir)
+        self._prompts = prompts.PromptSource(self.model, model_dir)
         self._parameters = [*self.model.parameters(), *self._heads.parameters()]
         self._optimizer = torch.optim.AdamW(
             self._parameters, weight_decay=0.01, betas=(0.9, 0.98), fused=device == "cuda"
@@ -170,13 +134,24 @@ def _render_progress(progress: Progress) -> str:
     )
 
 
+def build_environment(device: str) -> dict[str, Any]:
+    """When and with what the model was trained."""
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "device": torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} CPU",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
 def main() -> None:
     """Trains, writes the model's folder and, with `--record`, how it was trained."""
     parser = argparse.ArgumentParser(description="Train the embedded model.")
     parser.add_argument("--output", type=Path, default=EMBEDDED_DIR, help="the model's folder")
     parser.add_argument("--record", type=Path, help="a JSON file that says how it was trained")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=9500)
     parser.add_argument("--limit-s", type=float, default=3600.0, help="stop after so many seconds")
     parser.add_argument("--batch", type=int, default=384, help="pages per step")
     options = parser.parse_args()
@@ -185,12 +160,7 @@ def main() -> None:
     trainer = Trainer(options.output, options.device, options.batch)
     steps, seconds, progress = run_training(trainer, options.steps, options.limit_s)
     weights_path = export.save_weights(trainer.model, options.output)
-    record = {
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "device": torch.cuda.get_device_name() if options.device == "cuda" else platform.machine(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+    record = build_environment(options.device) | {
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "weights_bytes": weights_path.stat().st_size,
         "batch": options.batch,

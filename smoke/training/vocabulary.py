@@ -49,21 +49,52 @@ def build_byte_ids() -> list[int]:
     return [vocabulary[alphabet[byte]] for byte in range(256)]
 
 
-def build_tokenizer() -> Any:
-    """A `tokenizers.Tokenizer` that gives one token per byte of UTF-8, so it knows every text.
+def build_tokenizer() -> dict[str, Any]:
+    """The content of `tokenizer.json`: one token per byte of UTF-8, so that no text is unknown.
 
-    Byte-level BPE with no merges; normalisation and decoding are those of Qwen2's tokenizer.
+    Byte-level BPE with no merges; normalisation and decoding are those of Qwen2's own tokenizer.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
-    from tokenizers.models import BPE
-
     vocabulary = build_vocabulary()
-    bytes_only = {token: index for token, index in vocabulary.items() if token not in SPECIAL_TOKENS}
-    tokenizer = Tokenizer(BPE(vocab=bytes_only, merges=[]))
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
-    )
-    return tokenizer
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [_build_added_token(vocabulary[token], token) for token in SPECIAL_TOKENS],
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": _build_byte_level(add_prefix_space=False, use_regex=False),
+        "post_processor": None,
+        "decoder": _build_byte_level(add_prefix_space=True, use_regex=True),
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {token: index for token, index in vocabulary.items() if token not in SPECIAL_TOKENS},
+            "merges": [],
+        },
+    }
+
+
+def _build_added_token(index: int, token: str) -> dict[str, Any]:
+    return {
+        "id": index,
+        "content": token,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+
+
+def _build_byte_level(*, add_prefix_space: bool, use_regex: bool) -> dict[str, Any]:
+    return {
+        "type": "ByteLevel",
+        "add_prefix_space": add_prefix_space,
+        "trim_offsets": True,
+        "use_regex": use_regex,
+    }

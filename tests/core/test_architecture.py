@@ -1,23 +1,18 @@
 import re
-from pathlib import Path
 
 import pytest
 
 from provision.core.architecture import (
-    GpuNames,
     build_identity,
     choose_architecture,
     choose_capability_by_name,
     parse_architecture,
 )
-from provision.core.yaml_text import convert, parse_yaml
 from provision.model.facts import Gpu
+from tests.core.parse.gpu_names import SHARED_DATA, load_gpu_names
 
-ROOT = Path(__file__).parents[2]
-NAMES_PATH = ROOT / "profiles" / "gpus.yaml"
-PCI_NAMES_PATH = ROOT.parent / "shared" / "data" / "pci_device_names.tsv"
-
-NAMES = convert(parse_yaml(NAMES_PATH.read_text(encoding="utf-8"), where="gpus.yaml"), GpuNames, where="gpus.yaml")
+PCI_NAMES_PATH = SHARED_DATA / "pci_device_names.tsv"
+NAMES = load_gpu_names()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +114,9 @@ def test_names_that_do_not_tell_say_why():
 def test_names_agree_with_the_table_of_the_open_kernel_modules():
     rows = [line.split("\t") for line in PCI_NAMES_PATH.read_text(encoding="utf-8").splitlines()]
     rows = [row for row in rows if len(row) == 4 and row[0] != "device_id"]
-    differing = {row[2]: row[3] for row in rows if choose_capability_by_name(row[2], NAMES) != row[3].strip("-")}
+    differing = {
+        row[2]: row[3] for row in rows if choose_capability_by_name(row[2], NAMES) != row[3].strip("-")
+    }
     assert len(rows) > 800
     # Two boards of another maker, and one product whose capability the table does not know ("-") either.
     assert differing == {

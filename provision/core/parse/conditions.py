@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from provision.model.facts import Condition, ConditionId, Gpu, Reading
 
 _EXCERPT_LIMIT = 120
+# The CUDA runtime reads up to the first index that does not exist; these are what people set for "none".
+_NOTHING_VISIBLE = ("", "-1", "none", "NoDevFiles")
 
 
 def build_excerpt(text: str) -> str:
@@ -122,7 +124,8 @@ def build_mig_enabled(index: int, gpu: Gpu) -> Condition:
 
 def build_cuda_visible_devices(value: str) -> Condition:
     """The GPUs reported are all that the driver has; CUDA programs see the selection."""
-    message = f"CUDA_VISIBLE_DEVICES is {build_excerpt(value)}: CUDA programs see that selection."
+    seen = "no GPU" if value.strip() in _NOTHING_VISIBLE else "that selection"
+    message = f"CUDA_VISIBLE_DEVICES is {build_excerpt(value)}: CUDA programs see {seen}."
     return Condition(id=ConditionId.CUDA_VISIBLE_DEVICES, message=message)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 
+from provision.core.parse.json_text import parse_json
 from provision.core.parse.os_release import parse_os_release
 from provision.model.facts import Host, Probe
 
-T = TypeVar("T")
 # In order: the first that occurs in a cgroup path names the kind.
 _CGROUP_KINDS = (("kubepods", "kubernetes"), ("docker", "docker"), ("libpod", "podman"), ("lxc", "lxc"))
 _FILE_KINDS = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
@@ -47,7 +45,7 @@ class ContainerDocument(Struct, frozen=True, kw_only=True):
 
 def parse_host(probe: Probe) -> Host:
     """The host; a source that is missing or garbled leaves its fields unknown."""
-    kernel = _decode(_get_text(probe, "host"), HostDocument) or HostDocument()
+    kernel = parse_json(_get_text(probe, "host"), HostDocument) or HostDocument()
     environment = parse_environment(probe)
     return Host(
         system=kernel.system,
@@ -66,7 +64,7 @@ def parse_host(probe: Probe) -> Host:
 
 def parse_environment(probe: Probe) -> dict[str, str]:
     """The variables that the probe kept, by name."""
-    return _decode(_get_text(probe, "environment"), dict[str, str]) or {}
+    return parse_json(_get_text(probe, "environment"), dict[str, str]) or {}
 
 
 def parse_cpu_model(cpuinfo: str) -> str | None:
@@ -91,7 +89,7 @@ def parse_container(text: str, environment: dict[str, str]) -> str | None:
     for variable, kind in _VARIABLE_KINDS.items():
         if environment.get(variable):
             return kind
-    document = _decode(text, ContainerDocument) or ContainerDocument()
+    document = parse_json(text, ContainerDocument) or ContainerDocument()
     for word, kind in _CGROUP_KINDS:
         if word in document.cgroup:
             return kind
@@ -105,11 +103,3 @@ def parse_container(text: str, environment: dict[str, str]) -> str | None:
 def _get_text(probe: Probe, source: str) -> str:
     reading = probe.get(source)
     return "" if reading is None else reading.text
-
-
-def _decode(text: str, kind: type[T]) -> T | None:
-    """JSON of our own making, None where somebody changed it into something else."""
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeError):
-        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
 
 from provision.core.parse.conditions import (
@@ -14,6 +13,7 @@ from provision.core.parse.conditions import (
     build_nvml_error,
     build_nvml_timeout,
 )
+from provision.core.parse.json_text import parse_json
 from provision.core.parse.source_report import SourceReport, parse_version
 from provision.model.facts import Condition, Gpu, Outcome, Reading
 
@@ -61,9 +61,8 @@ def parse_nvml(reading: Reading | None) -> SourceReport:
         return SourceReport(found=False)
     if reading.outcome is Outcome.TIMEOUT:
         return SourceReport(conditions=(build_nvml_timeout(reading),))
-    try:
-        document = msgspec.json.decode(reading.text, type=NvmlDocument)
-    except (msgspec.DecodeError, UnicodeError):
+    document = parse_json(reading.text, NvmlDocument)
+    if document is None:
         return SourceReport(conditions=(build_nvml_error(_describe_death(reading)),))
     gpus = tuple(_build_gpu(gpu) for gpu in document.gpus)
     conditions = [_judge_error(error) for error in document.errors if _is_fault(error)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
 from msgspec import Struct
 
+from provision.core.parse.json_text import parse_json
 from provision.model.facts import Host, Reading
 
 _NVIDIA = "0x10de"
@@ -37,9 +37,8 @@ class PciReport(Struct, frozen=True, kw_only=True):
 
 def parse_pci(reading: Reading | None, host: Host) -> PciReport:
     """What the bus shows of NVIDIA. In WSL and on boards whose GPU is no PCI device it proves nothing."""
-    try:
-        document = msgspec.json.decode("" if reading is None else reading.text, type=PciDocument)
-    except (msgspec.DecodeError, UnicodeError):
+    document = parse_json("" if reading is None else reading.text, PciDocument)
+    if document is None:
         return PciReport(nvidia=(), conclusive=False)
     counts = Counter(_render_device(device) for device in document.display if device.vendor == _NVIDIA)
     nvidia = tuple(f"{count} x NVIDIA {device}" for device, count in counts.items())

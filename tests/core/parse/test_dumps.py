@@ -1,23 +1,22 @@
 """Over recorded output of other people's machines, where that folder lies beside the checkout."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
-from provision.core.architecture import GpuNames
 from provision.core.parse.facts import parse_probe
 from provision.core.parse.os_release import parse_os_release
-from provision.core.yaml_text import convert, parse_yaml
 from provision.model.facts import Outcome, Probe, Reading, Vendor
+from tests.core.parse.gpu_names import SHARED_DATA, load_gpu_names
 
-ROOT = Path(__file__).parents[3]
-DUMPS = ROOT.parent / "shared" / "data" / "dumps"
+DUMPS = SHARED_DATA / "dumps"
 INDEX = DUMPS / "index.yaml"
 ENTRIES = yaml.safe_load(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else []
-NAMES_PATH = ROOT / "profiles" / "gpus.yaml"
-NAMES = convert(parse_yaml(NAMES_PATH.read_text(encoding="utf-8"), where="gpus.yaml"), GpuNames, where="gpus.yaml")
-SOURCES = {"nvidia-smi-xml": "nvidia-smi-xml", "nvidia-smi-csv": "nvidia-smi-csv", "nvidia-smi-error": "nvidia-smi-csv"}
+NAMES = load_gpu_names()
+SOURCES = {
+    "nvidia-smi-xml": "nvidia-smi-xml",
+    "nvidia-smi-csv": "nvidia-smi-csv",
+    "nvidia-smi-error": "nvidia-smi-csv",
+}
 # The index's words for what our conditions say.
 CONDITIONS = {
     "driver-mismatch": "driver-library-mismatch",

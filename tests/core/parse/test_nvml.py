@@ -44,8 +44,8 @@ def test_cuda_version(version, text):
         (
             "NVML_ERROR_LIB_RM_VERSION_MISMATCH",
             "driver-library-mismatch",
-            "The loaded NVIDIA kernel module and the driver's libraries are of different versions, as after an "
-            "update of the driver without a restart.",
+            "The loaded NVIDIA kernel module and the driver's libraries are of different versions, as after "
+            "an update of the driver without a restart.",
         ),
         (
             "NVML_ERROR_DRIVER_NOT_LOADED",
@@ -93,7 +93,9 @@ def test_a_field_refused_for_a_reason_is_told():
         "gpus": [{"index": 2}],
     }
     message = "NVML, the driver's library, failed: nvmlDeviceGetMemoryInfo gave NVML_ERROR_UNKNOWN for GPU 2."
-    assert parse_nvml(_reading(document)).conditions == (Condition(id=ConditionId.NVML_ERROR, message=message),)
+    assert parse_nvml(_reading(document)).conditions == (
+        Condition(id=ConditionId.NVML_ERROR, message=message),
+    )
 
 
 @pytest.mark.parametrize("reading", [None, Reading(source="nvml", outcome=Outcome.ABSENT)])
@@ -104,14 +106,20 @@ def test_absent(reading):
 def test_timeout():
     reading = Reading(source="nvml", outcome=Outcome.TIMEOUT, exit_code=-9, limit_s=3.5)
     message = "NVML, the driver's library, gave no answer within 3.5 s and was ended."
-    assert parse_nvml(reading) == SourceReport(conditions=(Condition(id=ConditionId.NVML_TIMEOUT, message=message),))
+    assert parse_nvml(reading) == SourceReport(
+        conditions=(Condition(id=ConditionId.NVML_TIMEOUT, message=message),)
+    )
 
 
 def test_a_crashed_reader():
-    error = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call first):\n  read_gpu\n"
+    error = (
+        "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call first):\n  read_gpu\n"
+    )
     reading = Reading(source="nvml", outcome=Outcome.FAILED, error=error, exit_code=-11)
     message = "NVML, the driver's library, failed: its reader ended with exit code -11 and said 'read_gpu'."
-    assert parse_nvml(reading) == SourceReport(conditions=(Condition(id=ConditionId.NVML_ERROR, message=message),))
+    assert parse_nvml(reading) == SourceReport(
+        conditions=(Condition(id=ConditionId.NVML_ERROR, message=message),)
+    )
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

@@ -47,14 +47,17 @@ def test_round_trip(source, text, outcome):
     ("text", "message"),
     [
         ("", "saved.json: this is no saved probe: Input data was truncated"),
-        ("[" * 100_000, "saved.json: this is no saved probe: it is nested too deeply"),
+        ('{"x":' + "[" * 100_000, "saved.json: this is no saved probe: it is nested too deeply"),
         ("[]", "saved.json: Expected `object`, got `array`"),
         ("{}", "saved.json: Object missing required field `schema`"),
         ('{"schema": 2}', "saved.json: schema: this version reads 1, not 2"),
         ('{"schema": "1"}', "saved.json: schema: Expected `int`, got `str`"),
         (TEXT.replace("absent", "asleep"), "saved.json: readings[0].outcome: Invalid enum value 'asleep'"),
         (TEXT.replace('"text"', '"txet"'), "saved.json: readings[0]: Object contains unknown field `txet`"),
-        (TEXT.replace("null", '"nine"', 1), "saved.json: readings[0].exit_code: Expected `int | null`, got `str`"),
+        (
+            TEXT.replace("null", '"nine"', 1),
+            "saved.json: readings[0].exit_code: Expected `int | null`, got `str`",
+        ),
         ("\ud800", "saved.json: this is no saved probe: it is not UTF-8"),
     ],
 )

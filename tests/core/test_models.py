@@ -1,0 +1,78 @@
+"""Which models are meant, and what their stack holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from provision.core.models import StackSpec, build_stack_specs, choose_models, find_family
+from provision.core.yaml_text import convert, parse_yaml
+from provision.errors import UsageError
+from provision.model.catalogue import Catalogue
+from provision.model.profile import Profile
+
+FOLDER = Path(__file__).parents[2] / "profiles"
+CATALOGUE = convert(
+    parse_yaml((FOLDER / "models.yaml").read_text("utf-8"), where="models"), Catalogue, where=""
+)
+CPU = convert(parse_yaml((FOLDER / "cpu.yaml").read_text("utf-8"), where="cpu"), Profile, where="")
+
+
+def keys(requested: tuple[str, ...], configured: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+    selection = choose_models(requested, configured, CATALOGUE)
+    return [model.key for model in selection.models], selection.unknown
+
+
+def test_nothing_asked_and_nothing_configured_is_the_embedded_model() -> None:
+    assert keys((), ()) == (["tiny_qwen2_vl"], ())
+
+
+def test_config_yaml_names_the_models_and_what_we_do_not_know_is_told() -> None:
+    assert keys((), ("qwen3_vl_2b", "their_own")) == (["qwen3_vl_2b"], ("their_own",))
+
+
+def test_a_request_goes_before_config_yaml_and_counts_once() -> None:
+    assert keys(("qwen_vl_2b", "qwen_vl_2b"), ("qwen3_vl_2b",)) == (["qwen_vl_2b"], ())
+
+
+def test_an_unknown_request_gets_the_nearest_name() -> None:
+    with pytest.raises(UsageError) as caught:
+        choose_models(("qwen_vl_2",), (), CATALOGUE)
+    assert (caught.value.message, caught.value.hint) == (
+        "there is no model 'qwen_vl_2' in the catalogue",
+        "did you mean qwen_vl_2b?",
+    )
+
+
+def test_models_that_one_transformers_runs_share_a_stack() -> None:
+    models = choose_models(("tiny_qwen2_vl", "qwen3_vl_2b"), (), CATALOGUE).models
+    assert build_stack_specs(models, CPU) == (
+        StackSpec(
+            name="main",
+            models=("tiny_qwen2_vl", "qwen3_vl_2b"),
+            requirements=("accelerate==1.15.0", "pillow==13.0.0", "transformers==5.22.2"),
+            torchvision_needed=False,
+        ),
+    )
+
+
+def test_a_model_for_another_transformers_is_refused() -> None:
+    model = replace(CATALOGUE.models[0], transformers="==4.46.3")
+    with pytest.raises(UsageError) as caught:
+        build_stack_specs([model], CPU)
+    assert caught.value.message == "tiny_qwen2_vl needs transformers ==4.46.3, profile cpu pins 5.22.2"
+
+
+def test_a_folder_is_asked_as_its_architecture_is() -> None:
+    assert find_family("qwen2_vl", CATALOGUE, where="config.json").family == "qwen_vl"
+    with pytest.raises(UsageError) as caught:
+        find_family("bert", CATALOGUE, where="x/config.json")
+    assert caught.value.message == "x/config.json: model_type 'bert' is none that can be smoked"
+
+
+def test_every_hub_model_is_pinned_to_a_commit() -> None:
+    for model in CATALOGUE.models:
+        assert (model.embedded is None) != (model.repo_id is None), model.key
+        assert model.repo_id is None or len(bytes.fromhex(model.revision or "")) == 20, model.key

@@ -1,0 +1,132 @@
+"""Generations are promoted whole, and what was cut short is known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from provision.errors import StateError
+from provision.model.config import ConfigPatch, ProvisionSection
+from provision.model.state import GenerationRecord, Holder, Pending
+from provision.system import store as store_module
+from provision.system.store import Store
+
+HOLDER = Holder(pid=os.getpid(), command="provision apply auto", since="2026-11-21T10:00:00+00:00")
+
+
+def make_record(number: int) -> GenerationRecord:
+    return GenerationRecord(
+        number=number,
+        created="2026-11-21T10:00:00+00:00",
+        profile="cpu",
+        fingerprint=f"fingerprint {number}",
+        stacks=(),
+        models=(),
+        smoke=(),
+        config=ConfigPatch(entries=(), section=ProvisionSection(generation=number, profile="cpu", models={})),
+    )
+
+
+def promote(store: Store, number: int) -> None:
+    before = store.load_config()
+    config = f"provision: {{generation: {number}}}\n".encode()
+    store.promote(
+        make_record(number), config=config, before=before, before_sha256="before" if before else None
+    )
+
+
+def test_nothing_was_applied(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert (store.load_active(), store.load_generations(), store.load_config()) == (None, [], None)
+    assert (store.load_pending(), store.next_number()) == (None, 1)
+
+
+def test_promotion(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    promote(store, 1)
+    promote(store, 2)
+    assert store.load_active() == make_record(2)
+    assert store.load_generations() == [make_record(1), make_record(2)]
+    assert store.load_config() == b"provision: {generation: 2}\n"
+    assert (
+        tmp_path / ".provision/generations/2/config.before.yaml"
+    ).read_bytes() == b"provision: {generation: 1}\n"
+    assert (store.load_pending(), store.next_number()) == (None, 3)
+
+
+@pytest.mark.parametrize("survived", range(5))
+def test_killed_after_any_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int) -> None:
+    """The writes are pending, config, config.before, generation, active, config.yaml; the fifth is the commit."""
+    store = Store(tmp_path)
+    promote(store, 1)
+    writes = 0
+    real = store_module.write_atomic
+
+    def write_or_die(path: Path, data: bytes) -> None:
+        nonlocal writes
+        if writes == survived:
+            raise KeyboardInterrupt
+        writes += 1
+        real(path, data)
+
+    monkeypatch.setattr(store_module, "write_atomic", write_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        promote(store, 2)
+    monkeypatch.undo()
+    assert store.load_active_number() == 1
+    assert store.load_config() == b"provision: {generation: 1}\n"
+    assert store.load_generations() == [make_record(1)]
+    pending = store.load_pending()
+    assert pending == (None if survived == 0 else Pending(number=2, config_sha256_before="before"))
+    if pending:
+        store.undo_promotion(pending)
+    assert (store.load_pending(), store.next_number()) == (None, 2)
+
+
+def test_killed_after_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    promote(store, 1)
+    monkeypatch.setattr(store, "finish_promotion", lambda _config: None)
+    promote(store, 2)
+    assert store.load_active_number() == 2
+    assert store.load_config() == b"provision: {generation: 1}\n"
+    fresh = Store(tmp_path)
+    assert fresh.load_pending() == Pending(number=2, config_sha256_before="before")
+    fresh.finish_promotion(fresh.load_written_config(2))
+    assert (fresh.load_pending(), fresh.load_config()) == (None, b"provision: {generation: 2}\n")
+
+
+def test_a_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.locked(HOLDER):
+        with pytest.raises(StateError) as caught, Store(tmp_path).locked(HOLDER):
+            raise AssertionError("both hold the lock")
+        assert caught.value.message == (
+            f"{tmp_path / '.provision'} is in use by `provision apply auto` "
+            f"(pid {os.getpid()}, since 2026-11-21T10:00:00+00:00)"
+        )
+    with store.locked(HOLDER):
+        assert (tmp_path / ".provision" / "holder.json").exists()
+
+
+def test_damage_is_told_with_the_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    promote(store, 1)
+    (tmp_path / ".provision/active").write_text("one")
+    with pytest.raises(StateError, match="active is damaged: it does not hold the number of a generation$"):
+        store.load_active()
+    (tmp_path / ".provision/active").write_text("1")
+    (tmp_path / ".provision/generations/1/generation.json").write_text("{}")
+    with pytest.raises(StateError, match=r"generation\.json is damaged: "):
+        store.load_active()
+
+
+def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / ".provision").write_text("a file in the way")
+    with (
+        pytest.raises(StateError, match="^.*/.provision: Not a directory$|File exists"),
+        Store(tmp_path).locked(HOLDER),
+    ):
+        raise AssertionError("a lock without a folder")
