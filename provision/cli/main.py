@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
         print_error(UsageError(error.format_message().rstrip("."), hint=hint), command=command, output=output)
         return int(ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing that was active has changed", err=True)
+        click.echo("interrupted; what was begun is finished or undone by the next apply", err=True)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader went away, as with `| head`: nobody is left to be told.

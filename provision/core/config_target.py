@@ -103,8 +103,10 @@ def choose_target(document: Document, patch: ConfigPatch) -> Target:
     models: dict[str, ManagedModel] = {}
     for key, model in patch.section.models.items():
         models[key] = msgspec.structs.replace(model, entry=find_origin(key))
-    released = {key: reason for key, reason in _find_reasons(document, left) if key not in models}
-    excluded = {**released, **patch.section.excluded}
+    excluded = dict(patch.section.excluded)
+    for key, reason in _find_reasons(document, left):
+        if key not in models:
+            excluded.setdefault(key, reason)
     section = msgspec.structs.replace(patch.section, models=models, excluded=excluded)
     return Target(
         entries={entry.key: _build_entry(entry, document.models.get(entry.key)) for entry in patch.entries},

@@ -127,7 +127,7 @@ class Cuts:
         while last.is_block_collection:
             last = last.pairs[-1][1] if last.pairs else last.items[-1]
         is_open = last.style in ("|", ">") and at == last.end
-        if is_open and at == len(self.text):
+        if is_open and self.text[at : at + 1] not in ("\r", "\n"):
             self.refuse(last, "a line break is missing at the end of the file, within a block of text")
         gap = self.newline if spaced and not is_open else ""  # a blank line would become part of that text
         self._cuts.append((at, at, gap + "".join(self.newline + line for line in lines)))
@@ -173,8 +173,8 @@ class Cuts:
         """The spaces before the keys of a block mapping."""
         key = mapping.pairs[0][0]
         indent = self.text[find_line_start(self.text, key.start) : key.start]
-        if indent.strip(" "):
-            self.refuse(key, f"the key `{key.text}` does not stand at the beginning of its line")
+        if indent.strip(" ") or "?" in self.text[mapping.start : key.start]:
+            self.refuse(key, f"the key `{key.text}` must stand at the beginning of its line, without `?`")
         return indent
 
     def find_step(self, mapping: Node) -> int:

@@ -46,7 +46,7 @@ _TYPE_WORDS = {
 
 
 def safe_loader(*, pure: bool = False) -> type[yaml.SafeLoader]:
-    """PyYAML's safe loader: in C where the installed build has it, or `pure` Python, some ten times slower."""
+    """PyYAML's safe loader: in C where the installed build has it, or the `pure` Python one."""
     import yaml
 
     loader: type[yaml.SafeLoader] = yaml.SafeLoader if pure else getattr(yaml, "CSafeLoader", yaml.SafeLoader)

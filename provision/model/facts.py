@@ -10,7 +10,7 @@ PROBE_SCHEMA = 1
 
 
 class Vendor(StrEnum):
-    """Who made the accelerator that a profile can use; `none` when there is surely no such one."""
+    """Who made the accelerator that a profile can use; `none` when nothing hints at one."""
 
     NVIDIA = "nvidia"
     AMD = "amd"

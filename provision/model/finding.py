@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One check's answer: a stable id, what was seen, and the command that cures it (None: nothing to cure)."""
+    """One check's answer: a stable id, what was seen, and the command that cures it, if any."""
 
     id: str
     severity: Severity

@@ -44,7 +44,7 @@ class PlannedStack(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Everything that an apply will do. `changed` False means that the active generation is what is wanted."""
+    """Everything that an apply will do. `changed` False: the active generation is what is wanted."""
 
     profile: str
     models: tuple[str, ...]

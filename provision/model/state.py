@@ -71,7 +71,7 @@ class GenerationRecord(Struct, frozen=True, kw_only=True):
 
 
 class Pending(Struct, frozen=True, kw_only=True):
-    """A promotion that has begun: which generation, and the SHA-256 of config.yaml before it (None: absent)."""
+    """A promotion that has begun: its generation, and the SHA-256 of config.yaml before (None: absent)."""
 
     number: int
     config_sha256_before: str | None

@@ -6,7 +6,6 @@ nothing of `provision`: the JSON and the exit code are the whole interface.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +85,8 @@ def read_gpu(asker: Asker, index: int) -> dict[str, object] | None:
 
 def main() -> int:
     """Prints the document; says by its exit code whether GPUs were read."""
+    import json
+
     import pynvml
 
     document, code = read_nvml(pynvml)

@@ -24,8 +24,8 @@ wheels = [
 name = "numpy"
 version = "2.4.6"
 wheels = [
-  { url = "https://index.example/numpy-2.4.6-cp311-cp311-win_amd64.whl", size = 9, hashes = { sha256 = "02" } },
-  { url = "https://index.example/numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl", size = 7, hashes = { sha256 = "01" } },
+  { url = "https://x.example/numpy-2.4.6-cp311-cp311-win_amd64.whl", size = 9, hashes = { sha256 = "02" } },
+  { url = "https://x.example/numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl", size = 7, hashes = { sha256 = "01" } },
 ]
 """
 TAGS = [Tag("cp311", "cp311", "manylinux_2_28_x86_64")]
@@ -54,7 +54,7 @@ def test_the_same_wheels_give_the_same_hash_whatever_their_sizes() -> None:
 def test_a_package_without_a_wheel_is_refused() -> None:
     text = (
         'lock-version = "1.0"\ncreated-by = "uv"\n[[packages]]\nname = "flash-attn"\nversion = "2.8.3"\n'
-        '[packages.sdist]\nurl = "https://index.example/flash_attn-2.8.3.tar.gz"\nhashes = { sha256 = "aa" }\n'
+        '[packages.sdist]\nurl = "https://x.example/flash_attn-2.8.3.tar.gz"\nhashes = { sha256 = "aa" }\n'
     )
     with pytest.raises(ToolError, match="^flash-attn 2.8.3 has no wheel, and nothing is built from source$"):
         parse_resolution(text, TAGS)

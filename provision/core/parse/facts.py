@@ -76,11 +76,11 @@ def _judge_presence(
     """Whose GPU it is, and what is to be said when none was read: none, not answering, or not known."""
     if gpus:
         return Vendor.NVIDIA, ()
+    said = {condition.id for report in reports for condition in report.conditions}
     if pci.nvidia:
-        return Vendor.NVIDIA, (build_gpu_not_answering(pci.nvidia),)
+        return Vendor.NVIDIA, () if ConditionId.NO_DEVICES in said else (build_gpu_not_answering(pci.nvidia),)
     if pci.conclusive:
         return Vendor.NONE, (build_no_gpu("the PCI bus shows none"),)
-    said = {condition.id for report in reports for condition in report.conditions}
     if module is not None or any(report.nvidia for report in reports):
         return Vendor.NVIDIA, () if ConditionId.NO_DEVICES in said else (build_gpu_unknown(),)
     if any(report.found for report in reports):

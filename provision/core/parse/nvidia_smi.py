@@ -1,32 +1,22 @@
-"""What `nvidia-smi` prints: the CSV of a query, the XML of `-q -x`, and its ways to fail."""
+"""What `nvidia-smi` prints: the CSV of a query and the XML of `-q -x`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provision.core.architecture import parse_architecture
-from provision.core.parse.conditions import (
-    build_driver_library_mismatch,
-    build_driver_not_loaded,
-    build_excerpt,
-    build_gpu_lost,
-    build_no_devices,
-    build_nvidia_smi_broken,
-    build_nvidia_smi_timeout,
-    build_nvml_error,
-    build_nvml_library_missing,
-)
+from provision.core.parse.nvidia_smi_failures import judge_answers
 from provision.core.parse.source_report import SourceReport, parse_version
-from provision.model.facts import Condition, ConditionId, Gpu, Outcome, Reading
+from provision.model.facts import ConditionId, Gpu, Outcome, Reading
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 # Any program can hang or print nonsense: these two do not prove that it is NVIDIA's.
 _SAYS_NOTHING = (ConditionId.NVIDIA_SMI_TIMEOUT, ConditionId.NVIDIA_SMI_BROKEN)
-_MEMORY = re.compile(r"(\d+)(?: MiB)?")
+_MEMORY = re.compile(r"(\d{1,9})(?: MiB)?")
 _CAPABILITY = re.compile(r"\d+\.\d+")
 _BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 # What stands where a driver has no answer, with or without brackets.
@@ -34,32 +24,6 @@ _NO_ANSWER = re.compile(
     r"\[?(N/A|Not Supported|Unknown Error|Insufficient Permissions|GPU is lost|GPU requires reset|ERR!?"
     r"|Requested functionality has been deprecated)\]?|",
     re.IGNORECASE,
-)
-_UNKNOWN_FIELD = re.compile(r'Field "[^"]*" is not a valid field to query')
-_LIBRARY_VERSION = re.compile(r"NVML library version: (\d+(?:\.\d+)+)")
-# In order: the first sentence that occurs decides.
-_FAILURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Condition]], ...] = (
-    (
-        re.compile(r"Driver/library version mismatch"),
-        lambda match: build_driver_library_mismatch(_find_library_version(match.string)),
-    ),
-    (
-        re.compile(r"couldn't communicate with the NVIDIA driver|Driver Not Loaded"),
-        lambda _: build_driver_not_loaded(),
-    ),
-    (
-        re.compile(r"couldn't find libnvidia-ml|NVML Shared Library Not Found"),
-        lambda _: build_nvml_library_missing(),
-    ),
-    (re.compile(r"No devices were found"), lambda _: build_no_devices("nvidia-smi")),
-    (
-        re.compile(r"Unable to determine the device handle for (?:the )?GPU ?([0-9A-Fa-f:]+\.[0-9A-Fa-f])"),
-        lambda match: build_gpu_lost(f"GPU {match[1]}"),
-    ),
-    (
-        re.compile(r"Failed to initialize NVML: ([^\n]+)"),
-        lambda match: build_nvml_error(f"its start gave {build_excerpt(match[1])}"),
-    ),
 )
 
 
@@ -75,7 +39,7 @@ def parse_nvidia_smi(csv: Reading | None, xml: Reading | None) -> SourceReport:
     ]
     if not answers:
         return SourceReport(found=False)
-    conditions = _judge_readings(answers)
+    conditions = judge_answers(answers)
     reports = [report for _, report in answers]
     gpus = next((report.gpus for report in reports if report.gpus), ())
     return SourceReport(
@@ -202,35 +166,3 @@ def _parse_matching(pattern: re.Pattern[str], text: str | None) -> str | None:
 def _parse_mib(text: str | None) -> int | None:
     match = _MEMORY.fullmatch((text or "").strip())
     return None if match is None else int(match[1])
-
-
-def _judge_readings(answers: Sequence[tuple[Reading, SourceReport]]) -> tuple[Condition, ...]:
-    """One condition for each kind of failure, not one for each form that shows it."""
-    judged = (_judge_reading(reading, report) for reading, report in answers)
-    unique: dict[str, Condition] = {}
-    for condition in judged:
-        if condition is not None:
-            unique.setdefault(condition.id, condition)
-    return tuple(unique.values())
-
-
-def _judge_reading(reading: Reading, report: SourceReport) -> Condition | None:
-    if reading.outcome is Outcome.TIMEOUT:
-        return build_nvidia_smi_timeout(reading)
-    if report.gpus and reading.outcome is Outcome.OK:
-        return None
-    said = f"{reading.text}\n{reading.error}"
-    for pattern, build in _FAILURES:
-        if match := pattern.search(said):
-            return build(match)
-    if report.gpus or _UNKNOWN_FIELD.search(said):
-        return None
-    if reading.exit_code is None:
-        return build_nvidia_smi_broken(reading.error or "it could not be started")
-    printed = f"printed {build_excerpt(said)}" if said.strip() else "printed nothing"
-    return build_nvidia_smi_broken(f"it ended with exit code {reading.exit_code} and {printed}")
-
-
-def _find_library_version(text: str) -> str | None:
-    match = _LIBRARY_VERSION.search(text)
-    return None if match is None else match[1]

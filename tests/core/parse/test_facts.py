@@ -319,6 +319,18 @@ def test_a_program_that_prints_garbage_where_the_bus_shows_no_gpu():
     assert [str(condition.id) for condition in facts.conditions] == ["nvidia-smi-broken", "no-gpu"]
 
 
+def test_a_container_without_the_devices_of_its_host():
+    device = '{"slot": "0000:01:00.0", "vendor": "0x10de", "device": "0x2335", "driver": "nvidia"}'
+    facts = parse_probe(
+        _probe(
+            Reading(source="pci", outcome=Outcome.OK, text=f'{{"devices": 6, "display": [{device}]}}'),
+            Reading(source="nvml", outcome=Outcome.OK, text='{"gpu_count": 0}', exit_code=4),
+        )
+    )
+    assert facts.vendor is Vendor.NVIDIA
+    assert [str(condition.id) for condition in facts.conditions] == ["no-devices"]
+
+
 def test_an_empty_probe():
     facts = parse_probe(_probe())
     assert (facts.vendor, facts.gpus) == (Vendor.NONE, ())

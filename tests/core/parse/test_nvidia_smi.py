@@ -217,6 +217,12 @@ def test_an_old_driver_refuses_the_field_and_answers_in_xml():
     )
 
 
+def test_a_driver_without_gpus_in_xml():
+    text = "<nvidia_smi_log><driver_version>580.95.05</driver_version><attached_gpus>0</attached_gpus>"
+    report = parse_nvidia_smi(None, _xml(text))
+    assert (report.driver, [condition.id for condition in report.conditions]) == ("580.95.05", ["no-devices"])
+
+
 def test_one_lost_gpu_beside_one_that_answers():
     text = (
         f"{HEADER}\nNVIDIA L4, GPU-1, 00000000:31:00.0, 23034, 5, 8.9, [N/A], 570.144\n"

@@ -1,0 +1,38 @@
+"""`provision detect --output json`: at most 0.35 s, and on a GPU machine at most twice `nvidia-smi -q -x`.
+
+    python benchmarks/detect.py [STACK_PYTHON]
+
+With the interpreter of a stack it is also held against `python -m torch.utils.collect_env`: ten times faster.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from measure import print_budget, time_commands
+
+BUDGET_S = 0.35
+
+
+def main() -> None:
+    """Measure, with what this machine offers to compare with."""
+    commands = {"detect": [sys.executable, "-m", "provision", "detect", "--output", "json"]}
+    if len(sys.argv) > 1:
+        commands["collect_env"] = [sys.argv[1], "-m", "torch.utils.collect_env"]
+    if shutil.which("nvidia-smi"):
+        commands["nvidia-smi"] = ["nvidia-smi", "-q", "-x"]
+    medians = time_commands(commands, rounds=7)
+    detect = medians["detect"]
+    kept = [print_budget("detect", detect, BUDGET_S, unit="s")]
+    if "collect_env" in medians:
+        ratio = detect / medians["collect_env"]
+        kept.append(print_budget("detect over collect_env", ratio, 0.1, unit="times"))
+    if "nvidia-smi" in medians:
+        ratio = detect / medians["nvidia-smi"]
+        kept.append(print_budget("detect over nvidia-smi -q -x", ratio, 2.0, unit="times"))
+    sys.exit(not all(kept))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The tool as users run it: a process of its own in an application's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+EMBEDDED = ROOT / "smoke" / "embedded" / "tiny_qwen2_vl"
+
+
+class Chain:
+    """One application root and the commands that are run on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.first: subprocess.CompletedProcess[str] | None = None
+
+    @property
+    def config(self) -> Path:
+        """The active configuration."""
+        return self.root / "config.yaml"
+
+    def build_argv(self, *arguments: str) -> list[str]:
+        """The command line for a process of its own."""
+        return [sys.executable, "-m", "provision", *arguments, "--root", str(self.root)]
+
+    def build_env(self, **changes: str) -> dict[str, str]:
+        """The environment of the tests, with changes."""
+        return {key: value for key, value in os.environ.items() if not key.startswith("PROVISION_")} | changes
+
+    def provision(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run `provision` to its end."""
+        return subprocess.run(
+            self.build_argv(*arguments),
+            env=self.build_env(**env),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def read_json(self, *arguments: str, code: int = 0, **env: str) -> dict[str, Any]:
+        """Run with `--output json`, check the exit code, and give the envelope."""
+        done = self.provision(*arguments, "--output", "json", **env)
+        assert done.returncode == code, done.stdout + done.stderr
+        envelope: dict[str, Any] = json.loads(done.stdout)
+        return envelope
+
+    def find_stack_interpreter(self) -> Path:
+        """The interpreter of the first stack."""
+        return next((self.root / ".provision" / "stacks").glob("main-*/bin/python"))
+
+
+def copy_model(folder: Path, *, spoil: str | None = None, value: bytes = b"\xc0\x7f") -> Path:
+    """A copy of the embedded model; the first value of the tensor `spoil` becomes `value`, by default a bf16 NaN.
+
+    The safetensors file begins with the length of a JSON header that holds each tensor's offsets.
+    """
+    shutil.copytree(EMBEDDED, folder)
+    if spoil is not None:
+        path = folder / "model.safetensors"
+        data = bytearray(path.read_bytes())
+        (length,) = struct.unpack("<Q", data[:8])
+        begin = json.loads(data[8 : 8 + length])[spoil]["data_offsets"][0] + 8 + length
+        data[begin : begin + 2] = value
+        path.write_bytes(data)
+    return folder

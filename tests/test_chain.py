@@ -1,0 +1,258 @@
+"""The whole chain with a real stack: real uv, real torch, a model that reads a picture, config.yaml, faults."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.chain import ROOT, Chain, copy_model
+
+pytestmark = pytest.mark.stack
+WEIGHT = "model.layers.1.mlp.down_proj.weight"
+
+
+def read_state(chain: Chain) -> tuple[bytes, str, list[str]]:
+    """config.yaml, the active generation and the list of generations: what a failure must not change."""
+    state = chain.root / ".provision"
+    numbers = sorted(path.name for path in (state / "generations").iterdir())
+    return chain.config.read_bytes(), (state / "active").read_text(), numbers
+
+
+def test_the_first_apply_says_what_it_proved(chain: Chain) -> None:
+    assert chain.first is not None
+    out = chain.first.stdout
+    assert re.search(r"tiny_qwen2_vl +pass +0 +6/6 +bfloat16 +sdpa ", out)
+    assert "tiny_qwen2_vl: pass, read every character, the nonce among them" in out
+    assert f"generation 1 is active; {chain.config} says so" in out
+    assert "This proves the chain: the embedded model is no production OCR." in out
+    assert "provision apply cpu --models qwen_vl_2b" in out
+
+
+def test_config_yaml_names_what_was_verified(chain: Chain) -> None:
+    config = yaml.safe_load(chain.config.read_text(encoding="utf-8"))
+    entry = config["models"]["tiny_qwen2_vl"]
+    assert Path(entry.pop("model_path"), "config.json").is_file()
+    assert entry == {
+        "name": "Tiny Qwen2-VL (embedded; proves the chain, no production OCR)",
+        "precision": "bf16",
+        "torch_dtype": "bfloat16",
+        "attn_implementation": "sdpa",
+        "use_flash_attention": False,
+        "device_map": "cpu",
+        "trust_remote_code": False,
+        "max_new_tokens": 160,
+        "context_length": 2048,
+        "status": "production",
+        "notes": "proves the chain; no production OCR",
+    }
+    managed = config["provision"]["models"]["tiny_qwen2_vl"]
+    assert (config["provision"]["generation"], config["provision"]["profile"]) == (1, "cpu")
+    assert (managed["verdict"], managed["stack"]) == ("pass", "main")
+    assert managed["interpreter"] == str(chain.find_stack_interpreter())
+
+
+def test_a_second_apply_has_nothing_to_do(chain: Chain) -> None:
+    before = read_state(chain)
+    again = chain.provision("apply", "cpu")
+    assert (again.returncode, again.stdout) == (
+        0,
+        "nothing to do: generation 1 (profile cpu, tiny_qwen2_vl) is active and whole\n",
+    ) or again.stdout.startswith(
+        "nothing to do: generation 1 (profile cpu, tiny_qwen2_vl) is active and whole\n"
+    )
+    assert read_state(chain) == before
+    data = chain.read_json("apply", "cpu")["data"]
+    assert (data["changed"], data["generation"], data["steps"]) == (False, 1, [])
+    assert chain.provision("plan", "cpu").returncode == 0
+
+
+def test_each_smoke_draws_its_own_nonce(chain: Chain) -> None:
+    results = [chain.read_json("smoke")["data"]["results"][0] for _ in range(2)]
+    for result in results:
+        assert (result["verdict"], result["cer"], result["keywords_found"]) == ("pass", 0.0, 6)
+        assert result["nonce"] in result["text"]
+        assert (result["dtype"], result["attention"], result["device"]) == ("bfloat16", "sdpa", "cpu")
+        for figure in ("load_s", "first_token_s", "tokens_per_s", "peak_memory_bytes"):
+            assert result[figure] > 0, figure
+    assert results[0]["nonce"] != results[1]["nonce"]
+
+
+def test_one_nan_weight_is_found_and_nothing_changes(chain: Chain, tmp_path: Path) -> None:
+    before = read_state(chain)
+    model = copy_model(tmp_path / "spoiled", spoil=WEIGHT)
+    envelope = chain.read_json("smoke", "--model-path", str(model), code=1)
+    [result] = envelope["data"]["results"]
+    assert (envelope["status"], result["verdict"]) == ("no", "fail")
+    assert result["text"].startswith("!!!!")
+    fault = result["numeric_fault"]
+    assert fault["module"].endswith("layers.1.mlp.down_proj")
+    assert [(item["name"].split("layers.")[1], item["nonfinite"]) for item in fault["parameters"]] == [
+        ("1.mlp.down_proj.weight", 1)
+    ]
+    [finding] = envelope["findings"]
+    assert (finding["id"], finding["severity"]) == ("smoke.spoiled", "fail")
+    assert "layers.1.mlp.down_proj" in finding["evidence"]
+    assert read_state(chain) == before
+
+
+def test_an_untouched_copy_passes(chain: Chain, tmp_path: Path) -> None:
+    [result] = chain.read_json("smoke", "--model-path", str(copy_model(tmp_path / "mine")))["data"]["results"]
+    assert (result["model"], result["verdict"]) == ("mine", "pass")
+
+
+def test_an_environment_of_the_users_can_be_smoked(chain: Chain, tmp_path: Path) -> None:
+    elsewhere = Chain(tmp_path)
+    data = elsewhere.read_json("smoke", "--python", str(chain.find_stack_interpreter()))["data"]
+    assert [(result["stack"], result["verdict"]) for result in data["results"]] == [("environment", "pass")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interpreter_without_torch_is_a_tools_fault(chain: Chain, tmp_path: Path) -> None:
+    import sys
+
+    done = chain.provision("smoke", "--python", sys.executable)
+    assert done.returncode == 4
+    assert (
+        "error: stack environment cannot import torch and transformers: ModuleNotFoundError: " in done.stderr
+    )
+
+
+def test_doctor_finds_everything_in_order_and_then_what_was_broken(chain: Chain) -> None:
+    healthy = chain.read_json("doctor")
+    severities = {finding["id"]: finding["severity"] for finding in healthy["data"]["findings"]}
+    assert "fail" not in severities.values()
+    assert severities["stack.complete"] == severities["config.valid"] == severities["smoke.verdict"] == "pass"
+    text = chain.config.read_text(encoding="utf-8")
+    chain.config.write_text(text.replace("precision: bf16", "precision: fp16"), encoding="utf-8")
+    [drift] = chain.read_json("doctor", "--only", "config.valid")["data"]["findings"]
+    assert (drift["severity"], drift["cure"]) == ("warn", "provision apply auto")
+    assert "models.tiny_qwen2_vl.precision is fp16" in drift["evidence"]
+    chain.config.write_text(text, encoding="utf-8")
+
+
+def test_generations_are_listed(chain: Chain) -> None:
+    [row] = chain.read_json("generations")["data"]["generations"]
+    assert (row["number"], row["active"], row["profile"], row["models"]) == (
+        1,
+        True,
+        "cpu",
+        ["tiny_qwen2_vl"],
+    )
+
+
+@pytest.fixture
+def copied(chain: Chain, tmp_path: Path) -> Chain:
+    """Another application's folder with a generation of its own, for tests that change it."""
+    copy = Chain(tmp_path / "application")
+    copy.root.mkdir()
+    applied = copy.provision("apply", "cpu")
+    assert applied.returncode == 0, applied.stderr
+    return copy
+
+
+def make_profiles(folder: Path, attention: str) -> Path:
+    """A folder with a CPU profile of the user's, so that another generation is wanted."""
+    folder.mkdir(exist_ok=True)
+    text = (ROOT / "profiles" / "cpu.yaml").read_text(encoding="utf-8")
+    (folder / "cpu.yaml").write_text(text.replace("attention: [sdpa, eager]", f"attention: [{attention}]"))
+    return folder
+
+
+def wait_for(text: str, process: subprocess.Popen[str]) -> None:
+    """Read the progress of a running apply until `text` is said."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"{text!r} was never said")
+
+
+@pytest.mark.parametrize("moment", ["building stack", "letting the models read"])
+def test_kill_9_leaves_the_old_generation_and_the_next_apply_finishes(
+    copied: Chain, tmp_path: Path, moment: str
+) -> None:
+    before = read_state(copied)
+    for stack in (copied.root / ".provision" / "stacks").iterdir():
+        (stack / "provision-stack.json").unlink()
+    profiles = make_profiles(tmp_path / "profiles", "eager")
+    argv = copied.build_argv("apply", "cpu", "--profiles", str(profiles))
+    with subprocess.Popen(
+        argv,
+        env=copied.build_env(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        wait_for(moment, running)
+        time.sleep(0.3)
+        os.killpg(running.pid, signal.SIGKILL)
+    assert read_state(copied) == before
+    after = copied.provision("apply", "cpu", "--profiles", str(profiles))
+    assert after.returncode == 0, after.stderr
+    config, active, numbers = read_state(copied)
+    assert (active, numbers) == ("2\n", ["1", "2"])
+    assert yaml.safe_load(config)["models"]["tiny_qwen2_vl"]["attn_implementation"] == "eager"
+
+
+def test_a_running_apply_keeps_others_out(copied: Chain, tmp_path: Path) -> None:
+    profiles = make_profiles(tmp_path / "profiles", "eager")
+    argv = copied.build_argv("apply", "cpu", "--profiles", str(profiles))
+    with subprocess.Popen(
+        argv, env=copied.build_env(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as running:
+        wait_for("letting the models read", running)
+        other = copied.provision("apply", "cpu")
+        assert other.returncode == 6
+        assert f"is in use by `provision apply cpu` (pid {running.pid}, since " in other.stderr
+        assert running.stderr is not None
+        running.stderr.read()
+    assert running.returncode == 0
+
+
+def test_a_model_that_fails_leaves_everything_as_it_was(copied: Chain, tmp_path: Path) -> None:
+    """A copy of the tool whose embedded weights are spoiled, applied to a folder that works."""
+    before = read_state(copied)
+    tool = tmp_path / "tool"
+    for name in ("provision", "profiles", "smoke"):
+        shutil.copytree(
+            ROOT / name, tool / name, ignore=shutil.ignore_patterns("__pycache__", "tiny_qwen2_vl")
+        )
+    copy_model(tool / "smoke" / "embedded" / "tiny_qwen2_vl", spoil=WEIGHT)
+    done = copied.provision("apply", "cpu", PYTHONPATH=str(tool))
+    assert done.returncode == 1, done.stderr
+    assert "error: no model passed: tiny_qwen2_vl: the text begins '!!!!!!!!!!!!!!!!': " in done.stderr
+    assert "layers.1.mlp.down_proj" in done.stderr
+    assert read_state(copied) == before
+
+
+def test_a_source_that_does_not_answer_is_a_warning_while_another_serves(
+    chain: Chain, tmp_path: Path
+) -> None:
+    dead = "http://127.0.0.1:9/simple"
+    other = Chain(tmp_path)
+    done = other.provision("plan", "cpu", PIP_EXTRA_INDEX_URL=dead)
+    assert done.returncode == 1, done.stderr
+    assert f"warning: {dead} (PIP_EXTRA_INDEX_URL) does not answer: " in done.stderr
+    assert "Connection refused" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["sleep 60", "exit 9", "head -c 100000 /dev/urandom"])
+def test_detect_answers_in_time_whatever_nvidia_smi_does(tmp_path: Path, script: str) -> None:
+    fake = tmp_path / "bin" / "nvidia-smi"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    start = time.monotonic()
+    done = Chain(tmp_path).provision("detect", PATH=f"{fake.parent}:{os.environ['PATH']}")
+    assert time.monotonic() - start < 6
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode == 0
