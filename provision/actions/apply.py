@@ -14,7 +14,7 @@ from provision.actions.recover import hash_bytes, recover
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.weights import ModelFiles, ensure_weights
 from provision.core.config_doc import merge_config
-from provision.errors import SmokeFailedError
+from provision.errors import ApplyFailedError, SmokeFailedError
 from provision.model.plan import Plan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.model.state import GenerationRecord, ModelRecord, StackRecord
@@ -64,7 +64,13 @@ def apply(
             show_plan(plan)
         changed = plan is not None and not dry_run
         if plan is not None and changed:
-            record = _carry_out(ctx, store, prepared, plan)
+            try:
+                record = _carry_out(ctx, store, prepared, plan)
+            except OSError as error:
+                raise ApplyFailedError(
+                    f"apply stopped: {error.strerror or error}: {error.filename or ctx.root}",
+                    hint="df -h .   # what was active before still is",
+                ) from error
     return Applied(
         prepared=prepared,
         plan=plan,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provision.cli.options import build_context, output_option, root_options
 from provision.cli.output import Envelope, print_envelope
 from provision.errors import UsageError
+
+if TYPE_CHECKING:
+    from provision.actions.detect import Detection
 
 
 @click.command("profiles")
@@ -47,7 +51,7 @@ def profiles_command(name: str | None, output: str, root: Path, profiles_dir: Pa
         _print_profile(detection, name)
 
 
-def _print_profile(detection, name: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _print_profile(detection: Detection, name: str) -> None:
     profile = detection.knowledge.get_profile(name)
     build = detection.knowledge.builds[profile.torch]
     fit = next(fit for fit in detection.fits if fit.name == name)

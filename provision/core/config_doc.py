@@ -94,8 +94,10 @@ def _check_merge(
         hint = "write out what the alias stands for and run the command again; nothing was written"
         raise BadFileError(message, hint=hint)
     wrong = next(find_drift(after, choose_target(after, patch)), None)
-    if changed or wrong:
-        raise _fault(before.where, f"`{changed}` would change" if changed else f"{wrong} would be left")
+    if changed:
+        raise _fault(before.where, f"`{changed}` would change")
+    if wrong:
+        raise _fault(before.where, f"`{wrong.key_path}` would be wrong")
 
 
 def _fault(where: str, reason: str) -> ProvisionError:

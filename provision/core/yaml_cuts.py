@@ -83,16 +83,16 @@ class Cuts:
         lead += self.newline if before.strip(SPACES) else ""
         self._cuts.append((at, at, lead + (self.newline * 2).join(blocks) + self.newline))
 
-    def replace(self, pair: Pair, new: str) -> None:
-        """Give a key the value `new`, one line; none at all for "". Comments before the value stay."""
+    def replace(self, mapping: Node, pair: Pair, new: str) -> None:
+        """Give a key of `mapping` the value `new`, one line; none at all for "". Comments before the value stay."""
         key, node = pair
         end = node.start + len(self.text[node.start : node.end].rstrip(SPACES))
         if new and not node.is_empty and not node.is_block_collection:
             self._cuts.append((node.start, end, new))
             return
         colon = re.compile("[ \t]*:").match(self.text, key.end)
-        if colon is None and not node.is_empty:
-            self.refuse(key, f"the key `{key.text}` is written in a form that cannot be changed in place")
+        if colon is None and not (mapping.flow and node.is_empty):
+            self.refuse(key, f"the colon of `{key.text}` must stand in the line of the key, without `?`")
         behind = colon.end() if colon else key.end
         between = self.text[behind : node.start].rstrip(SPACES)
         self._cuts.append((behind, max(behind, end), ("" if colon else ":") + (new and f" {new}") + between))
@@ -104,10 +104,10 @@ class Cuts:
         new = self.newline.join(lines).removeprefix(indent)
         self._cuts.append((key.start, find_line_end(self.text, last), new))
 
-    def fill_block(self, pair: Pair, lines: Sequence[str]) -> None:
+    def fill_block(self, mapping: Node, pair: Pair, lines: Sequence[str]) -> None:
         """Put `lines` under a key that has no value, null or `{}`; a comment behind it stays there."""
         key, node = pair
-        self.replace(pair, "")
+        self.replace(mapping, pair, "")
         at = find_line_end(self.text, max(key.end, node.end))
         self._cuts.append((at, at, "".join(self.newline + line for line in lines)))
 

@@ -135,9 +135,9 @@ class _Splicer:
             if not _is_settled(old, edit):
                 is_json = mapping.flow and key.style == '"'
                 quote = '"' if is_json else node.style if node.style in ("'", '"') else ""
-                self.cuts.replace(pair, render_scalar(edit.value, quote=quote))
+                self.cuts.replace(mapping, pair, render_scalar(edit.value, quote=quote))
         elif mapping.flow:
-            self.cuts.replace(pair, render_flow(edit.value))
+            self.cuts.replace(mapping, pair, render_flow(edit.value))
         else:
             indent = self.cuts.find_indent(mapping)
             lines = _render_lines({key.text: edit}, indent, self.cuts.find_step(mapping))
@@ -161,9 +161,9 @@ class _Splicer:
     def _fill(self, mapping: Node, pair: Pair, edit: Into, value: object) -> None:
         """Write a mapping where `key:`, `key: null` or `key: {}` stands."""
         if mapping.flow:
-            self.cuts.replace(pair, render_flow(value))
+            self.cuts.replace(mapping, pair, render_flow(value))
             return
         lines = _render_lines(
             {pair[0].text: edit}, self.cuts.find_indent(mapping), self.cuts.find_step(mapping)
         )
-        self.cuts.fill_block(pair, lines[1:])
+        self.cuts.fill_block(mapping, pair, lines[1:])

@@ -62,11 +62,16 @@ class JobOutcome(StrEnum):
 
 
 class WorkerFault(Struct, frozen=True, kw_only=True):
-    """An exception in the job: class name, message, and the last lines of its traceback."""
+    """What went wrong: class name and message of an exception, and the last lines of its traceback.
+
+    A process that died or was stopped has no exception: `type` is then its signal, "exit" or "timeout". `log`
+    is the end of what the process wrote to stdout and stderr.
+    """
 
     type: str
     message: str
     traceback: str = ""
+    log: str = ""
 
 
 class BadParameter(Struct, frozen=True, kw_only=True):
@@ -79,14 +84,17 @@ class BadParameter(Struct, frozen=True, kw_only=True):
 
 
 class NumericFault(Struct, frozen=True, kw_only=True):
-    """The first module, in order of execution, whose output was not finite.
+    """The first module, in order of execution, that made a value that is not finite; the innermost such.
 
-    `nonfinite_share` is of that output, 0 to 1. `previous_module` is the module that ran before it and
-    `previous_max_abs` the largest finite magnitude it gave out. `parameters` lists weights that are not finite.
+    `tensor` is "output", or "input of NAME" where the module's own arithmetic between its children made it,
+    as attention does. `dtype` and `nonfinite_share`, 0 to 1, are that tensor's. `previous_module` is the
+    module that ended before it and `previous_max_abs` the largest magnitude it gave out. `parameters` lists
+    weights and buffers that are not finite.
     """
 
     module: str
     module_class: str
+    tensor: str = "output"
     dtype: str
     nonfinite_share: float
     previous_module: str | None
@@ -95,7 +103,11 @@ class NumericFault(Struct, frozen=True, kw_only=True):
 
 
 class PageReading(Struct, frozen=True, kw_only=True):
-    """What the model gave for one page. Durations in seconds, `first_token_s` from the call of generate."""
+    """What the model gave for one page. Durations in seconds, `first_token_s` from the call of generate.
+
+    `tokens_per_s` is the rate after the first token. `nonfinite_token` is the index of the first new token
+    whose logits were NaN or inf: from there on the text says nothing about the picture.
+    """
 
     name: str
     text: str
@@ -103,6 +115,7 @@ class PageReading(Struct, frozen=True, kw_only=True):
     first_token_s: float | None
     generate_s: float
     tokens_per_s: float | None
+    nonfinite_token: int | None = None
 
 
 class Loading(Struct, frozen=True, kw_only=True):
@@ -116,13 +129,18 @@ class Loading(Struct, frozen=True, kw_only=True):
 class JobResult(Struct, frozen=True, kw_only=True):
     """What one job came to. `dtype`, `attention` and `device_name` are read off the loaded model.
 
-    `peak_memory_bytes` is the device's peak allocation on a GPU (`peak_memory_kind` "vram") and the child
-    process's peak resident set on a CPU ("rss").
+    `stage` says what the job was at when it ended. `attention` joins the names by "+" where parts of the
+    model differ. `load_s` is the model alone, to the last weight on the device. `peak_memory_bytes` is what
+    tensors took at most on a GPU (`peak_memory_kind` "vram"; `peak_reserved_bytes` adds what the allocator
+    kept), and the process's peak resident set on a CPU ("rss"), of which `base_memory_bytes` were there
+    before loading: the interpreter and the libraries. `start_method` is "fork" or "spawn".
     """
 
     model: str
     outcome: JobOutcome
     device: str
+    stage: str = ""
+    start_method: str | None = None
     device_name: str | None = None
     compute_capability: str | None = None
     dtype: str | None = None
@@ -131,6 +149,8 @@ class JobResult(Struct, frozen=True, kw_only=True):
     load_s: float | None = None
     peak_memory_bytes: int | None = None
     peak_memory_kind: str | None = None
+    peak_reserved_bytes: int | None = None
+    base_memory_bytes: int | None = None
     loading: Loading = Loading()
     pages: tuple[PageReading, ...] = ()
     fault: WorkerFault | None = None
@@ -154,7 +174,7 @@ class Versions(Struct, frozen=True, kw_only=True):
 class WorkerResponse(Struct, frozen=True, kw_only=True):
     """The worker's answer. `import_s` is the one import of torch and transformers that all jobs share.
 
-    `fault` is set, and `versions` None, when that import itself failed.
+    `fault` is set, `versions` None and `results` empty when that import failed or the request made no sense.
     """
 
     schema: int = SCHEMA

@@ -2,58 +2,295 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from json import JSONDecodeError
 from pathlib import Path
+from string import Template
+from typing import Any
+
+from msgspec import DecodeError, Struct
+from msgspec.json import decode
 
 from provision.errors import DownloadError, UsageError
 
-# Pickles are never fetched: loading one runs whatever it says.
-_WANTED = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model", "tokenizer*")
-_REFUSED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf")
+# Weights, configuration, tokenizer and chat template. Pickles run whatever they say when they are loaded, and
+# Python files are code: neither is ever asked for.
+_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+_INDEX_NAME = "model.safetensors.index.json"
+_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
+_POINTER_MAX_BYTES = 1024  # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+
+_FIRST_ANSWER_TIMEOUT_S = 10.0
+# What huggingface-hub itself waits for and asks again.
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_AGAIN = "run the same command again: files that are complete are kept"
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What to fetch, and how the user's environment says to. `offline_by` names the variable that forbids it.
+
+    A dataclass for `repr=False`: the token must not show where this is printed. None leaves the search for a
+    login to huggingface-hub, which also renews it; False sends none.
+    """
+
+    repo_id: str
+    revision: str
+    cache_dir: Path
+    endpoint: str
+    token: str | bool | None = field(repr=False)
+    offline_by: str | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.repo_id} at {self.revision[:12]}"
+
+    @property
+    def hub(self) -> str:
+        """The endpoint as it may be shown: without a user's name and password."""
+        scheme, separator, rest = self.endpoint.rpartition("://")
+        host, slash, path = rest.partition("/")
+        return scheme + separator + host.rpartition("@")[2] + slash + path
+
+    @property
+    def page(self) -> str:
+        return f"{self.hub}/{self.repo_id}"
+
+    @property
+    def cached_dir(self) -> Path:
+        return self.cache_dir / f"models--{self.repo_id.replace('/', '--')}"
+
+
+class _Index(Struct):
+    """`model.safetensors.index.json`: which shard holds which weight."""
+
+    weight_map: dict[str, str]
 
 
 def fetch_model(repo_id: str, revision: str, *, env: Mapping[str, str]) -> Path:
-    """The folder of a snapshot of `repo_id` at the 40-hex `revision`, complete on disk.
+    """The folder of the snapshot of `repo_id` at the 40-hex `revision`, complete on disk.
 
-    `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_HUB_OFFLINE` and the token hold as huggingface-hub reads
-    them from the process's environment. Raises DownloadError with the reason and its cure.
+    Nothing is asked of the network for a snapshot that the cache holds whole. `env` is honoured as
+    huggingface-hub honours the process's: HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.
+    The Hub's redirect for a renamed model is followed: the commit says what is fetched, not the name.
+
+    Raises DownloadError with the reason and its cure, UsageError when `repo_id` cannot be a name.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
+    wanted = _read_environment(repo_id, revision, env)
+    folder = _fetch_snapshot(wanted, quiet=not (env.get("HF_HUB_VERBOSITY") or _is_true(env.get("HF_DEBUG"))))
+    _check_complete(folder, wanted)
+    return folder
+
+
+def _read_environment(repo_id: str, revision: str, env: Mapping[str, str]) -> _Wanted:
+    """huggingface-hub reads these variables once, when it is imported; here they hold for each call."""
+    home = env.get("HF_HOME") or f"{env.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
+    cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"
+    token = (env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN") or "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise UsageError("HF_TOKEN holds characters that no token has", hint="unset HF_TOKEN")
+    offline = (name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if _is_true(env.get(name)))
+    return _Wanted(
+        repo_id=repo_id,
+        revision=revision,
+        cache_dir=_expand(cache, env),
+        endpoint=(env.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/"),
+        token=False if _is_true(env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN")) else token or None,
+        offline_by=next(offline, None),
     )
 
-    endpoint = env.get("HF_ENDPOINT", "the Hugging Face Hub")
+
+def _is_true(value: str | None) -> bool:
+    return (value or "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _expand(path: str, env: Mapping[str, str]) -> Path:
+    home = env.get("HOME") or env.get("USERPROFILE") or str(Path.home())
+    expanded = Template(path).safe_substitute(env)
+    return Path(home + expanded[1:] if expanded.startswith("~/") else expanded).absolute()
+
+
+def _fetch_snapshot(wanted: _Wanted, *, quiet: bool) -> Path:
+    """The snapshot's folder, as huggingface-hub gives it. Raises DownloadError or UsageError."""
+    # huggingface-hub lets the errors of its HTTP library through: a connection that is lost in the middle of
+    # a file is one. Both wait for their first use, since importing them takes longer than all else here.
+    from httpx2 import HTTPError, InvalidURL
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import logging
+
+    if quiet:
+        # Its warnings quote addresses in full, with signatures; what matters of them comes as an error.
+        logging.set_verbosity_error()
     try:
-        return Path(
-            snapshot_download(
-                repo_id, revision=revision, allow_patterns=list(_WANTED), ignore_patterns=list(_REFUSED)
-            )
+        if wanted.offline_by is not None:
+            return _run_download(wanted, local_files_only=True)
+        cached = _find_cached(wanted)
+        if cached is not None:
+            return cached
+        _check_access(wanted)
+        return _run_download(wanted, local_files_only=False)
+    except HFValidationError as error:
+        raise UsageError(
+            f"{wanted.repo_id} cannot be the name of a model on the Hub", hint="a name is OWNER/MODEL"
+        ) from error
+    except (HTTPError, InvalidURL, OSError, ValueError) as error:
+        raise _explain(error, wanted) from error
+
+
+def _find_cached(wanted: _Wanted) -> Path | None:
+    """The snapshot when all is there that its own listing names; None when that is not known."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
+
+    try:
+        get_cached_repo_tree(wanted.repo_id, revision=wanted.revision, cache_dir=wanted.cache_dir)
+        return _run_download(wanted, local_files_only=True)
+    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
+        return None
+
+
+def _check_access(wanted: _Wanted) -> None:
+    """One question, asked once: what no patience cures is then known at once.
+
+    Left to itself the library asks an endpoint that is not there six times, in 23 s.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(endpoint=wanted.endpoint, token=wanted.token)
+    try:
+        api.model_info(wanted.repo_id, revision=wanted.revision, timeout=_FIRST_ANSWER_TIMEOUT_S)
+    except HfHubHTTPError as error:
+        if error.response.status_code not in _PASSING:
+            raise
+
+
+def _run_download(wanted: _Wanted, *, local_files_only: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import tqdm
+
+    folder = snapshot_download(
+        wanted.repo_id,
+        revision=wanted.revision,
+        cache_dir=wanted.cache_dir,
+        endpoint=wanted.endpoint,
+        token=wanted.token,
+        allow_patterns=list(_WANTED),
+        local_files_only=local_files_only,
+        # Not disable_progress_bars(): that gives way to HF_HUB_DISABLE_PROGRESS_BARS=0.
+        tqdm_class=partial(tqdm, disable=True),
+    )
+    return Path(folder)
+
+
+def _explain(error: Exception, wanted: _Wanted) -> DownloadError:
+    """The user's sentence for what the library raised: its own may quote addresses with signatures or logins."""
+    from httpx2 import HTTPError, InvalidURL
+    from huggingface_hub.errors import FileMetadataError, HfHubHTTPError, LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError) and wanted.offline_by is not None:
+        return DownloadError(
+            f"{wanted.name} is not complete in {wanted.cache_dir}, and {wanted.offline_by} forbids to fetch it",
+            hint=f"unset {wanted.offline_by}   # or copy {wanted.cached_dir.name} from a machine that has it",
         )
-    except GatedRepoError as error:
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # it only adds that the cache cannot help either
+    if isinstance(error, HfHubHTTPError):
+        return _explain_answer(error, wanted)
+    if isinstance(error, (HTTPError, InvalidURL)):
+        return _explain_connection(error, wanted)
+    if isinstance(error, (JSONDecodeError, FileMetadataError)):
+        return DownloadError(
+            f"{wanted.hub} does not answer as a Hub does",
+            hint="check HF_ENDPOINT, and whether a proxy or a login page of the network answers in its place",
+        )
+    if isinstance(error, OSError) and (error.errno in _NO_SPACE or error.filename is not None):
+        command = "df -h" if error.errno in _NO_SPACE else "ls -ld"
+        return DownloadError(
+            f"{wanted.name} cannot be stored in {wanted.cache_dir}: {error.strerror}",
+            hint=f"{command} {wanted.cache_dir}   # HF_HOME moves the cache",
+        )
+    reason = str(error).partition("\n")[0].removeprefix("Consistency check failed: ").rstrip(".")
+    return DownloadError(f"{wanted.name} could not be fetched: {reason}", hint=_AGAIN)
+
+
+def _explain_answer(error: Any, wanted: _Wanted) -> DownloadError:
+    """The sentence for an answer with a status code that refuses."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    status, reason = error.response.status_code, error.response.reason_phrase
+    if isinstance(error, GatedRepoError) and status == 401:
+        message = f"{wanted.repo_id} is gated: {wanted.hub} gives it to accounts that accepted its terms"
+        hint = f"hf auth login   # and accept the terms at {wanted.page}"
+    elif isinstance(error, GatedRepoError):
+        message = f"{wanted.repo_id} is gated, and this account has not been let in"
+        hint = f"accept the terms at {wanted.page}, then run the same command again"
+    elif isinstance(error, RevisionNotFoundError):
+        message = f"{wanted.repo_id} has no revision {wanted.revision}"
+        hint = f"compare with {wanted.page}/commits/main: the history may have been rewritten"
+    elif isinstance(error, RepositoryNotFoundError):
+        message = f"{wanted.hub} has no model {wanted.repo_id}, or it is private"
+        hint = "hf auth login   # if it is private and this account may read it"
+    elif status in (401, 403):
+        message = f"{wanted.hub} refuses access to {wanted.repo_id}: {status} {reason}"
+        hint = "hf auth whoami   # is the token valid, and may it read this model?"
+    else:
+        message = f"{wanted.name} could not be fetched: {error.response.url.host} answered {status} {reason}"
+        hint = _AGAIN
+    return DownloadError(message, hint=hint)
+
+
+def _explain_connection(error: Exception, wanted: _Wanted) -> DownloadError:
+    """The sentence for a question that got no answer, or not the whole of one."""
+    from httpx2 import ConnectError, InvalidURL, ProxyError, TimeoutException, UnsupportedProtocol
+
+    if isinstance(error, (InvalidURL, UnsupportedProtocol)):
+        return DownloadError(f"{wanted.hub} is no address of a Hub", hint="unset HF_ENDPOINT")
+    if isinstance(error, (ConnectError, ProxyError, TimeoutException)):
+        return DownloadError(
+            f"{wanted.name} is not in the cache, and {wanted.hub} cannot be reached: {error}",
+            hint="check the network, HTTPS_PROXY and SSL_CERT_FILE, or name a mirror in HF_ENDPOINT",
+        )
+    return DownloadError(f"{wanted.name} could not be fetched: the connection broke off", hint=_AGAIN)
+
+
+def _check_complete(folder: Path, wanted: _Wanted) -> None:
+    """Whether a model can be loaded from `folder`. Raises DownloadError that names the file."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    where = f"compare with {wanted.page}/tree/{wanted.revision}"
+    if "config.json" not in files:
+        raise DownloadError(f"{wanted.name} holds no config.json", hint=where)
+    for name, path in sorted(files.items()):
+        if _is_pointer(path):
+            raise DownloadError(
+                f"{wanted.name}: {name} is a Git LFS pointer in place of the file",
+                hint=f"rm -r {wanted.cached_dir}   # then fetch it from another HF_ENDPOINT",
+            )
+    weights = {name for name in files if name.endswith(".safetensors")}
+    if not weights:
+        raise DownloadError(f"{wanted.name} holds no *.safetensors, and pickles are never loaded", hint=where)
+    missing = sorted(_list_shards(files, wanted) - weights)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DownloadError(f"{wanted.name} lacks {missing[0]}{more}, which {_INDEX_NAME} names", hint=where)
+
+
+def _is_pointer(path: Path) -> bool:
+    return path.stat().st_size <= _POINTER_MAX_BYTES and path.read_bytes().startswith(_POINTER_START)
+
+
+def _list_shards(files: Mapping[str, Path], wanted: _Wanted) -> set[str]:
+    """The files that the index names; none where the weights are in one file."""
+    if _INDEX_NAME not in files:
+        return set()
+    try:
+        return set(decode(files[_INDEX_NAME].read_bytes(), type=_Index).weight_map.values())
+    except DecodeError as error:
         raise DownloadError(
-            f"{repo_id} is gated: its licence must be accepted on its page first", hint="hf auth login"
+            f"{wanted.name}: {_INDEX_NAME} is no index of shards: {error}",
+            hint=f"rm -r {wanted.cached_dir}   # then run the same command again",
         ) from error
-    except RevisionNotFoundError as error:
-        raise DownloadError(
-            f"{repo_id} has no revision {revision}",
-            hint="compare with the model's page; it may have been rewritten",
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise DownloadError(
-            f"{endpoint} has no {repo_id}, or it is private", hint="hf auth login   # if the model is private"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise DownloadError(
-            f"{repo_id} is not in the cache and {endpoint} does not answer",
-            hint="check the network, or name a mirror in HF_ENDPOINT",
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DownloadError(f"{repo_id} could not be fetched from {endpoint}: {reason}") from error
-    except ValueError as error:
-        raise UsageError(f"{repo_id} is no name of a model on the Hub: {error}") from error

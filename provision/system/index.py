@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    import requests
 
 _TIMEOUT_S = 5.0
 _AT_ONCE = 8
@@ -32,7 +36,7 @@ def fetch_sizes(
         return sizes | {key: size for key, size in found if size is not None}
 
 
-def _fetch_size(session, url: str) -> int | None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _fetch_size(session: requests.Session, url: str) -> int | None:
     import requests
 
     try:

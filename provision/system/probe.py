@@ -23,11 +23,14 @@ from provision.system.probe_host import (
 from provision.system.probe_nvidia import Runner, probe_nvidia_smi, probe_nvml
 from provision.system.run import run as run_program
 
-# `detect` answers within 6 s whatever hangs: 5 s for all sources, the rest for starting, ending and printing.
-TOTAL_LIMIT_S = 5.0
-NVIDIA_SMI_LIMIT_S = 4.5
+# `detect` answers within 6 s whatever hangs: this for all sources, the rest for starting and printing.
+TOTAL_LIMIT_S = 5.4
+# What `run` may take over its limit to end a program that sits in the kernel, deaf to SIGKILL.
+ENDING_S = 0.9
 # Where NVML hangs `nvidia-smi`, which stands on it, mostly hangs too, but it gets what is left.
 NVML_LIMIT_S = 3.5
+NVIDIA_SMI_LIMIT_S = 4.5
+NVIDIA_SMI_LEAST_S = 0.1
 
 Clock = Callable[[], float]
 
@@ -41,7 +44,7 @@ def probe_machine(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     system_root: Path = Path("/"),
 ) -> Probe:
-    """Raw text of every source, in at most about 5 s.
+    """Raw text of every source, in at most about 5.4 s.
 
     `root` is the state folder, whose file system's free space is read; None leaves that out. `system_root`
     is where `/proc`, `/sys`, `/etc` and trusted programs are looked for. `nvidia-smi` is asked only when
@@ -52,7 +55,8 @@ def probe_machine(
     nvml = probe_nvml(env, run=run, timeout_s=NVML_LIMIT_S, system_root=system_root)
     readings.append(nvml)
     if nvml.exit_code != EXIT_GPUS:
-        timeout_s = round(min(NVIDIA_SMI_LIMIT_S, deadline - clock()), 1)
+        left_s = deadline - ENDING_S - clock()
+        timeout_s = round(max(NVIDIA_SMI_LEAST_S, min(NVIDIA_SMI_LIMIT_S, left_s)), 1)
         readings.extend(probe_nvidia_smi(env, run=run, timeout_s=timeout_s, system_root=system_root))
     return Probe(created=now().isoformat(timespec="seconds"), readings=tuple(readings))
 

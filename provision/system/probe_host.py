@@ -47,7 +47,8 @@ def probe_environment(env: Mapping[str, str]) -> Reading:
 
 def probe_container(system_root: Path) -> Reading:
     """The marks that container runtimes leave: files at the root, and the cgroup of the first process."""
-    files = [f"/{name}" for name in _MARKER_FILES if (system_root / name).exists()]
+    marks = [probe_file(f"/{name}", system_root / name) for name in _MARKER_FILES]
+    files = [mark.source for mark in marks if mark.outcome is Outcome.OK]
     cgroup = probe_file("cgroup", system_root / "proc/1/cgroup").text
     return _build_json_reading("container", {"files": files, "cgroup": cgroup})
 
@@ -61,18 +62,9 @@ def probe_pci(system_root: Path) -> Reading:
     try:
         slots = sorted(folder.iterdir())
         display = [slot for slot in slots if _read_word(slot / "class").startswith(_DISPLAY_CLASS)]
+        devices = [_read_pci_device(slot) for slot in display]
     except OSError as error:
-        return Reading(source="pci", outcome=Outcome.ABSENT, origin=str(folder), error=_say(error))
-    devices = [
-        {
-            "slot": slot.name,
-            "class": _read_word(slot / "class"),
-            "vendor": _read_word(slot / "vendor"),
-            "device": _read_word(slot / "device"),
-            "driver": (slot / "driver").resolve().name if (slot / "driver").exists() else None,
-        }
-        for slot in display
-    ]
+        return _build_file_failure("pci", folder, error)
     return _build_json_reading("pci", {"devices": len(slots), "display": devices}, origin=str(folder))
 
 
@@ -116,6 +108,16 @@ def _build_json_reading(source: str, answer: object, *, origin: str = "") -> Rea
 
 def _say(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+def _read_pci_device(slot: Path) -> dict[str, str | None]:
+    return {
+        "slot": slot.name,
+        "class": _read_word(slot / "class"),
+        "vendor": _read_word(slot / "vendor"),
+        "device": _read_word(slot / "device"),
+        "driver": (slot / "driver").resolve().name if (slot / "driver").exists() else None,
+    }
 
 
 def _read_word(path: Path) -> str:

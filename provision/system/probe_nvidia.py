@@ -99,7 +99,7 @@ def find_nvml_library(env: Mapping[str, str], *, system_root: Path, platform: st
             Path(env.get("WINDIR", r"C:\Windows"), "System32"),
             Path(env.get("ProgramFiles", r"C:\Program Files"), "NVIDIA Corporation", "NVSMI"),
         ]
-        return next((path for folder in folders if (path := folder / "nvml.dll").is_file()), None)
+        return next((path for folder in folders if _is_file(path := folder / "nvml.dll")), None)
     named = [Path(folder) for folder in env.get("LD_LIBRARY_PATH", "").split(":") if folder]
     standard = [system_root / folder for folder in _LOADER_DIRS]
     candidates = [
@@ -107,7 +107,7 @@ def find_nvml_library(env: Mapping[str, str], *, system_root: Path, platform: st
         *_read_loader_cache(system_root),
         *(folder / _LIBRARY for folder in standard),
     ]
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if _is_file(path)), None)
 
 
 def find_nvidia_smi(env: Mapping[str, str], *, system_root: Path, platform: str) -> SmiProgram:
@@ -119,11 +119,19 @@ def find_nvidia_smi(env: Mapping[str, str], *, system_root: Path, platform: str)
     trusted = [system_root / path for path in _TRUSTED_SMI_PATHS.get(platform, ())]
     folders = [Path(entry) for entry in env.get("PATH", "").split(os.pathsep) if entry]
     files = [*trusted, *(folder / name for folder in folders if folder.is_absolute())]
-    present = [path for path in files if path.is_file()]
+    present = [path for path in files if _is_file(path)]
     for path in present:
         if os.access(path, os.X_OK):
             return SmiProgram(path=path)
     return SmiProgram(path=None, error=f"{present[0]} is not executable" if present else "")
+
+
+def _is_file(path: Path) -> bool:
+    """False also for what may not be looked at: PATH may name other people's folders."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _read_loader_cache(system_root: Path) -> list[Path]:

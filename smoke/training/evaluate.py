@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
-from smoke.families import qwen_vl
+from smoke.families import load_family
 from smoke.pages import grid
+from smoke.reading import ModelReader
 from smoke.training.evaluation_pages import EvaluationPage, draw_evaluation_pages
 
 PROMPT = "Read the text."
-MAX_NEW_TOKENS = grid.ROWS * (grid.COLUMNS + 1) + 8
+MAX_NEW_TOKENS = 160
 WRONG_KEPT = 5
 
 
@@ -48,29 +49,19 @@ def count_edits(expected: str, read: str) -> int:
     return previous[-1]
 
 
-def run_reading(model: Any, processor: Any, page: EvaluationPage, prompt: str) -> Reading:
-    """Draws the page and reads it, greedily, one page at a time."""
-    inputs = qwen_vl.build_inputs(processor, grid.render_grid(page.lines), prompt)
-    inputs = {name: value.to(model.device) for name, value in inputs.items()}
-    with torch.inference_mode():
-        ids = model.generate(**inputs, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
-    return Reading(page, qwen_vl.decode(processor, ids[0, inputs["input_ids"].shape[1] :]))
-
-
 def run_evaluation(
-    model_dir: Path, pages: list[EvaluationPage], attention: str, device: str, prompt: str
-) -> Any:
-    """Loads the model in bf16, reads all pages and returns the run as JSON data."""
-    from transformers import AutoModelForImageTextToText
-
-    processor = qwen_vl.load_processor(str(model_dir))
-    model = AutoModelForImageTextToText.from_pretrained(
-        model_dir, dtype=torch.bfloat16, attn_implementation=attention
-    )
-    model.to(device).eval()
-    run_reading(model, processor, pages[0], prompt)
+    model_dir: Path, pages: list[EvaluationPage], *, attention: str, device: str, prompt: str
+) -> dict[str, Any]:
+    """Loads the model in bf16, reads the pages one by one with the worker's own code, and returns the run."""
+    family = load_family("qwen_vl")
+    processor = family.load_processor(str(model_dir))
+    model, loading = family.load_model(str(model_dir), device=device, dtype="bfloat16", attention=attention)
+    if any(loading.values()):
+        raise RuntimeError(f"the weights do not fit the architecture: {loading}")
+    reader = ModelReader(family, processor, model, prompt=prompt, max_new_tokens=MAX_NEW_TOKENS)
+    reader.read("warm-up", grid.render_grid(pages[0].lines))
     started = time.monotonic()
-    readings = [run_reading(model, processor, page, prompt) for page in pages]
+    readings = [Reading(page, reader.read(page.kind, grid.render_grid(page.lines))["text"]) for page in pages]
     seconds = time.monotonic() - started
     return build_environment(device, model) | build_scores(readings, seconds) | {"prompt": prompt}
 
@@ -145,7 +136,9 @@ def main() -> int:
     weights = hashlib.sha256((options.model_dir / "model.safetensors").read_bytes()).hexdigest()
     runs = []
     for attention in options.attention:
-        run = run_evaluation(options.model_dir, pages, attention, options.device, options.prompt)
+        run = run_evaluation(
+            options.model_dir, pages, attention=attention, device=options.device, prompt=options.prompt
+        )
         runs.append(run | {"weights_sha256": weights})
         print(render_run(run), flush=True)
         for wrong in run["wrong"]:

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,40 +76,32 @@ class HubFile:
 class HubServer:
     """Serves folders as models of the form owner/name, at COMMIT, which is also the branch `main`.
 
-    `gated` and `private` models need a token; `readers` says which of them each token may read. `renamed` maps
-    a former name to the present one. `fault`, when set, is given every answer and may return another.
+    `gated` and `private` models need a token; `readers` says which of them each token may read. `renamed`
+    maps a former name to the present one. `fault`, when set, is given every answer and may return another.
     """
 
-    def __init__(
-        self,
-        models: Mapping[str, Path],
-        *,
-        gated: Collection[str] = (),
-        private: Collection[str] = (),
-        readers: Mapping[str, Collection[str]] | None = None,
-        renamed: Mapping[str, str] | None = None,
-    ) -> None:
-        self.requests: list[Request] = []
+    def __init__(self, models: Mapping[str, Path]) -> None:
+        self.gated: set[str] = set()
+        self.private: set[str] = set()
+        self.readers: dict[str, set[str]] = {}
+        self.renamed: dict[str, str] = {}
         self.fault: Fault | None = None
+        self.requests: list[Request] = []
         self._models = {repo_id: _list_files(folder) for repo_id, folder in models.items()}
-        self._gated, self._private = frozenset(gated), frozenset(private)
-        self._readers, self._renamed = dict(readers or {}), dict(renamed or {})
-        self._hub = _Listener("hub", self._answer)
-        self._cdn = _Listener("cdn", self._answer)
-        self.url = self._hub.url
-        self.cdn_url = self._cdn.url
+        self._listeners = _Listener("hub", self._answer), _Listener("cdn", self._answer)
+        self.url, self._cdn_url = (listener.url for listener in self._listeners)
 
     def __enter__(self) -> Self:
-        self._hub.start()
-        self._cdn.start()
+        for listener in self._listeners:
+            listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hub.stop()
-        self._cdn.stop()
+        for listener in self._listeners:
+            listener.stop()
 
     def list_fetched(self) -> list[str]:
-        """Names of the files that a GET asked for, on either site, sorted; a file asked for twice is there twice."""
+        """Sorted names of the files that a GET asked for, on either site, as often as it did."""
         gets = [request.path for request in self.requests if request.method == "GET"]
         found = [_RESOLVE.fullmatch(path) or _STORED.fullmatch(path) for path in gets]
         return sorted(unquote(match["name"]) for match in found if match)
@@ -120,48 +112,36 @@ class HubServer:
         return answer if self.fault is None else self.fault(request, answer)
 
     def _answer_hub(self, request: Request, token: str | None) -> Answer:
-        routes = ((_INFO, self._describe), (_TREE, self._list_tree), (_RESOLVE, self._resolve))
-        match, route = next(
-            ((match, route) for pattern, route in routes if (match := pattern.fullmatch(request.path))),
-            (None, None),
-        )
-        if match is None or route is None:
-            return _build_error(404, "", "Sorry, we can't find the page you are looking for.")
-        repo_id, revision = match["repo_id"], unquote(match["revision"] or "main")
-        if repo_id in self._renamed:
-            path = request.path.replace(repo_id, self._renamed[repo_id], 1)
-            location = f"{path}?{request.query}" if request.query else path
-            return Answer(status=307, headers={"Location": location, "Content-Length": "0"})
-        refusal = self._refuse(repo_id, token, wants_file=route == self._resolve)
-        if refusal is not None:
-            return refusal
-        if revision not in (COMMIT, "main"):
-            return _build_error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        return route(request, match)
+        for pattern, route in ((_INFO, self._describe), (_TREE, self._list_tree), (_RESOLVE, self._resolve)):
+            if match := pattern.fullmatch(request.path):
+                return self._turn_away(request, match, token) or route(request, match)
+        return _build_error(404, "", "Sorry, we can't find the page you are looking for.")
 
-    def _refuse(self, repo_id: str, token: str | None, *, wants_file: bool) -> Answer | None:
+    def _turn_away(self, request: Request, match: re.Match[str], token: str | None) -> Answer | None:
         """None when the token may do this. What a gated model consists of is public, its files are not."""
-        if token is not None and token not in self._readers:
+        repo_id, revision = match["repo_id"], unquote(match["revision"] or "main")
+        may_read = repo_id in self.readers.get(token or "", ())
+        if repo_id in self.renamed:
+            path = request.path.replace(repo_id, self.renamed[repo_id], 1)
+            return Answer(status=307, headers={"Location": f"{path}?{request.query}", "Content-Length": "0"})
+        if token is not None and token not in self.readers:
             return _build_error(401, "", "Invalid credentials in Authorization header")
-        may_read = repo_id in self._readers.get(token or "", ())
-        if repo_id not in self._models or (repo_id in self._private and not may_read):
-            if token is None:
-                # huggingface-hub takes a 401 for this without the code too, but over https only.
-                return _build_error(401, "RepoNotFound", "Invalid username or password.")
-            return _build_error(404, "RepoNotFound", "Repository not found")
-        if wants_file and repo_id in self._gated and not may_read:
+        if repo_id not in self._models or (repo_id in self.private and not may_read):
+            # huggingface-hub understands the 401 without the code as well, but over https only.
+            status, reason = (401, "Invalid username or password.") if token is None else (404, "Not found")
+            return _build_error(status, "RepoNotFound", reason)
+        if match.re is _RESOLVE and repo_id in self.gated and not may_read:
             status = 401 if token is None else 403
             return _build_error(status, "GatedRepo", f"Access to model {repo_id} is restricted.")
+        if revision not in (COMMIT, "main"):
+            return _build_error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return None
 
     def _describe(self, _request: Request, match: re.Match[str]) -> Answer:
         repo_id = match["repo_id"]
+        access = {"private": repo_id in self.private, "gated": "manual" if repo_id in self.gated else False}
         siblings = [{"rfilename": name} for name in self._models[repo_id]]
-        gated = "manual" if repo_id in self._gated else False
-        private = repo_id in self._private
-        return _build_json(
-            {"id": repo_id, "sha": COMMIT, "private": private, "gated": gated, "siblings": siblings}
-        )
+        return _build_json({"id": repo_id, "sha": COMMIT, "siblings": siblings, **access})
 
     def _list_tree(self, _request: Request, match: re.Match[str]) -> Answer:
         """All files below the folder, whatever their depth: huggingface-hub asks with `recursive`."""
@@ -178,7 +158,7 @@ class HubServer:
             return _build_error(404, "EntryNotFound", "Entry not found", commit)
         if file.sha256 is None:
             return _build_content(file, request, file.blob_id, commit)
-        location = f"{self.cdn_url}/{file.sha256}/{quote(file.name)}?Signature={CDN_SIGNATURE}"
+        location = f"{self._cdn_url}/{file.sha256}/{quote(file.name)}?Signature={CDN_SIGNATURE}"
         linked = {"X-Linked-ETag": f'"{file.sha256}"', "X-Linked-Size": str(file.size_bytes)}
         return Answer(status=302, headers={"Location": location, "Content-Length": "0"} | linked | commit)
 
@@ -264,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(site=self.server.site, method=self.command, path=path, query=query, headers=headers)
         self._send(self.server.answer(request, token))
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -291,7 +271,6 @@ class _Listener(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.site, self.answer = site, answer
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self._errors: list[BaseException] = []
         self._connections: set[socket] = set()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
@@ -299,15 +278,13 @@ class _Listener(ThreadingHTTPServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """End every connection, also those that a client keeps open. Raises what a handler raised."""
+        """End every connection, also those that a client keeps open."""
         self.shutdown()
         self._thread.join()
         for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(SHUT_RDWR)
         self.server_close()
-        if self._errors:
-            raise self._errors[0]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
@@ -317,7 +294,7 @@ class _Listener(ThreadingHTTPServer):
         self._connections.discard(request)
         super().shutdown_request(request)
 
-    def handle_error(self, _request: Any, _client_address: Any) -> None:
-        error = sys.exception()
-        if error is not None and not isinstance(error, ConnectionError):
-            self._errors.append(error)
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client may go away whenever it likes; anything else is a mistake in this file, and is printed.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)

@@ -204,6 +204,14 @@ def test_relative_entries_of_path_are_passed_over(machine, monkeypatch):
     assert find_nvidia_smi(env, system_root=machine.root, platform="linux").path is None
 
 
+def test_entries_of_path_that_cannot_be_looked_at_are_passed_over(machine):
+    fake = _write_fake(machine, "exit 0")
+    unusable = f"/{'x' * 300}"
+    env = {"PATH": f"{unusable}{os.pathsep}{machine.bin}", "LD_LIBRARY_PATH": unusable}
+    assert find_nvidia_smi(env, system_root=machine.root, platform="linux").path == fake
+    assert find_nvml_library(env, system_root=machine.root, platform="linux") is None
+
+
 def test_the_library_is_found_where_the_loader_finds_it(machine):
     def find(**env):
         return find_nvml_library(env, system_root=machine.root, platform="linux")

@@ -25,6 +25,8 @@ from provision.core.parse.pci import PciReport, parse_pci
 from provision.core.parse.source_report import SourceReport
 from provision.model.facts import Condition, ConditionId, Facts, Gpu, Host, Probe, Reading, Vendor
 
+# The kernel module does not load without a GPU, so these contradict a bus that shows none.
+_DRIVER_IS_LOADED = (ConditionId.DRIVER_LIBRARY_MISMATCH, ConditionId.GPU_LOST, ConditionId.NO_DEVICES)
 _MODULE_VERSION = re.compile(r"\b\d{2,4}\.\d{1,3}(?:\.\d{1,3})?\b")
 
 
@@ -79,9 +81,10 @@ def _judge_presence(
     said = {condition.id for report in reports for condition in report.conditions}
     if pci.nvidia:
         return Vendor.NVIDIA, () if ConditionId.NO_DEVICES in said else (build_gpu_not_answering(pci.nvidia),)
-    if pci.conclusive:
+    loaded = module is not None or not said.isdisjoint(_DRIVER_IS_LOADED)
+    if pci.conclusive and not loaded:
         return Vendor.NONE, (build_no_gpu("the PCI bus shows none"),)
-    if module is not None or any(report.nvidia for report in reports):
+    if loaded or any(report.nvidia for report in reports):
         return Vendor.NVIDIA, () if ConditionId.NO_DEVICES in said else (build_gpu_unknown(),)
     if any(report.found for report in reports):
         return None, (build_gpu_unknown(),)

@@ -331,6 +331,26 @@ def test_a_container_without_the_devices_of_its_host():
     assert [str(condition.id) for condition in facts.conditions] == ["no-devices"]
 
 
+@pytest.mark.parametrize(
+    ("said", "vendor", "conditions"),
+    [
+        ("couldn't communicate with the NVIDIA driver", Vendor.NONE, ["driver-not-loaded", "no-gpu"]),
+        ("Driver/library version mismatch", Vendor.NVIDIA, ["driver-library-mismatch", "gpu-unknown"]),
+        ("No devices were found", Vendor.NVIDIA, ["no-devices"]),
+    ],
+)
+def test_a_bus_without_gpus_against_what_the_driver_says(said, vendor, conditions):
+    facts = parse_probe(
+        _probe(
+            Reading(source="host", outcome=Outcome.OK, text='{"system": "Linux", "machine": "x86_64"}'),
+            Reading(source="pci", outcome=Outcome.OK, text='{"devices": 6, "display": []}'),
+            Reading(source="nvidia-smi-csv", outcome=Outcome.FAILED, text=said, exit_code=9),
+        )
+    )
+    assert facts.vendor is vendor
+    assert [str(condition.id) for condition in facts.conditions] == conditions
+
+
 def test_an_empty_probe():
     facts = parse_probe(_probe())
     assert (facts.vendor, facts.gpus) == (Vendor.NONE, ())
