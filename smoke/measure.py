@@ -35,7 +35,7 @@ class Stopwatch:
 
 def is_cuda(device: str) -> bool:
     """Whether a torch device such as `cuda:0` is one of CUDA's."""
-    return torch.device(device).type == "cuda"
+    return bool(torch.device(device).type == "cuda")
 
 
 def probe_device(device: str, *, threads: int | None) -> dict[str, Any]:

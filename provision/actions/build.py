@@ -47,7 +47,7 @@ def build_stack(ctx: Context, store: Store, stack: ResolvedStack) -> StackManife
             python=find_interpreter(folder),
             sources=stack.sources,
             torch_source=stack.torch_source,
-            on_line=ctx.reporter.detail,
+            on_line=lambda line: None if line.lstrip().startswith("+ ") else ctx.reporter.detail(line),
         )
     inventory = take_inventory(folder)
     manifest = StackManifest(

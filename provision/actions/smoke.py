@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from provision.actions.context import Context
+from provision.core.child_env import build_worker_env
 from provision.core.page_text import PageText, build_grid_page
 from provision.core.verdict import explain_numeric_fault, judge_job, score_reading
 from provision.errors import ToolError
@@ -75,7 +76,7 @@ def _run_rung(
             interpreter,
             WorkerRequest(jobs=jobs),
             worker_path=find_worker(ctx.data_dir),
-            env=ctx.env,
+            env=build_worker_env(ctx.env),
             work_dir=Path(work),
             timeout_s=TIME_LIMIT_S * (len(jobs) + 1),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provision.cli.options import build_context, output_option, root_options
-from provision.cli.output import Envelope, print_envelope
+from provision.cli.output import Envelope, build_console, print_envelope
 
 if TYPE_CHECKING:
     from provision.actions.detect import Detection
@@ -82,7 +82,6 @@ def _build_data(detection: Detection) -> dict[str, Any]:
 
 
 def _print_text(detection: Detection) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -98,7 +97,7 @@ def _print_text(detection: Detection) -> None:
             table.add_row("", f"{'also fits' if fit.fits else 'not'} {fit.name}: {'; '.join(fit.reasons)}")
     for condition in detection.facts.conditions:
         table.add_row("Note", f"{condition.message} [{condition.id}]", style="yellow")
-    Console(highlight=False, markup=False).print(table)
+    build_console().print(table)
 
 
 def _list_rows(facts: Facts) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -14,7 +14,11 @@ from msgspec import Struct
 from provision.errors import ExitCode, ProvisionError
 from provision.model.finding import Finding
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SCHEMA = 1
+_FILE_WIDTH = 200
 
 
 class ErrorLine(Struct, frozen=True, kw_only=True):
@@ -91,6 +95,8 @@ def render_bytes(count: int | None) -> str:
     return f"{size:.1f} TB"
 
 
-def is_terminal() -> bool:
-    """Whether somebody watches stderr."""
-    return sys.stderr.isatty()
+def build_console() -> Console:
+    """Rich on stdout: as wide as the terminal, and wide enough for all where no terminal is."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)

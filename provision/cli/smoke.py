@@ -10,11 +10,12 @@ import click
 import msgspec
 
 from provision.cli.options import build_context, output_option, root_options
-from provision.cli.output import Envelope, print_envelope, render_bytes
+from provision.cli.output import Envelope, build_console, print_envelope, render_bytes
 from provision.errors import ExitCode
 from provision.model.finding import Finding, Severity
 from provision.model.smoke import SmokeResult, Verdict
 
+_SHORT_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _COLOURS = {Verdict.PASS: "green", Verdict.DEGRADED: "yellow", Verdict.FAIL: "red"}
 
 
@@ -80,26 +81,14 @@ def _build_finding(result: SmokeResult) -> Finding:
 
 def print_results(results: Sequence[SmokeResult]) -> None:
     """A table, then what each model read."""
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in (
-        "model",
-        "verdict",
-        "CER",
-        "keywords",
-        "dtype",
-        "attention",
-        "load",
-        "first token",
-        "tokens/s",
-        "peak",
-    ):
-        table.add_column(title)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("model", "verdict", "CER", "words", "dtype", "attention", "load", "first", "tok/s", "peak"):
+        table.add_column(title, no_wrap=True)
     for result in results:
         table.add_row(*_render_row(result))
-    console = Console(highlight=False, markup=False)
+    console = build_console()
     console.print(table)
     for result in results:
         console.print(f"\n{result.model}: {result.verdict}, {result.reason}", style=_COLOURS[result.verdict])
@@ -116,7 +105,7 @@ def _render_row(result: SmokeResult) -> tuple[str, ...]:
         str(result.verdict),
         "-" if result.cer is None else f"{result.cer:.3g}",
         f"{result.keywords_found}/{result.keywords_total}",
-        result.dtype or "-",
+        _SHORT_DTYPES.get(result.dtype or "-", result.dtype or "-"),
         result.attention or "-",
         seconds(result.load_s),
         seconds(result.first_token_s),

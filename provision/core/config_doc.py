@@ -15,6 +15,7 @@ from provision.core.config_target import (
     parse_document,
 )
 from provision.core.yaml_splice import Edit, Into, Put, Remove, splice
+from provision.core.yaml_tree import SPACES, find_newline
 from provision.errors import BadFileError, ProvisionError
 from provision.model.config import OWNED_KEYS, ConfigPatch, Drift, OwnedConfig
 
@@ -34,8 +35,10 @@ def merge_config(text: str, patch: ConfigPatch, *, where: str = "config.yaml") -
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     before = parse_document(text, where=where)
     target = choose_target(before, patch)
-    is_new = before.text.strip() in ("", "{}")
-    spliced = splice(HEADER if is_new else before.text, before.data, _build_edits(target), where=where)
+    base = before.text
+    if base.strip(SPACES) in ("", "{}"):
+        base = HEADER.replace("\n", find_newline(base))
+    spliced = splice(base, before.data, _build_edits(target), where=where)
     try:
         after = parse_document(spliced.text, where=where)
     except BadFileError as error:

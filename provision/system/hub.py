@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,8 @@ _FIRST_ANSWER_TIMEOUT_S = 10.0
 # What huggingface-hub itself waits for and asks again.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _AGAIN = "run the same command again: files that are complete are kept"
+# Where the CDN does not tell the file's name, the library shows the end of its address: signatures and all.
+_LENGTHS = re.compile(r"of size (?P<expected>\d+) but has size (?P<received>\d+) \((?P<name>[\w.-]+\))?")
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -118,8 +121,8 @@ def _fetch_snapshot(wanted: _Wanted, *, quiet: bool) -> Path:
     """The snapshot's folder, as huggingface-hub gives it. Raises DownloadError or UsageError."""
     # huggingface-hub lets the errors of its HTTP library through: a connection that is lost in the middle of
     # a file is one. Both wait for their first use, since importing them takes longer than all else here.
-    from httpx2 import HTTPError, InvalidURL
-    from huggingface_hub.errors import HFValidationError
+    import httpx2
+    from huggingface_hub import errors
     from huggingface_hub.utils import logging
 
     if quiet:
@@ -133,23 +136,29 @@ def _fetch_snapshot(wanted: _Wanted, *, quiet: bool) -> Path:
             return cached
         _check_access(wanted)
         return _run_download(wanted, local_files_only=False)
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         raise UsageError(
             f"{wanted.repo_id} cannot be the name of a model on the Hub", hint="a name is OWNER/MODEL"
         ) from error
-    except (HTTPError, InvalidURL, OSError, ValueError) as error:
+    except (
+        httpx2.HTTPError,
+        httpx2.InvalidURL,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # hf_xet: RuntimeError
         raise _explain(error, wanted) from error
 
 
 def _find_cached(wanted: _Wanted) -> Path | None:
     """The snapshot when all is there that its own listing names; None when that is not known."""
     from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub import errors
 
     try:
         get_cached_repo_tree(wanted.repo_id, revision=wanted.revision, cache_dir=wanted.cache_dir)
         return _run_download(wanted, local_files_only=True)
-    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
+    except (errors.CachedRepoTreeNotFoundError, errors.LocalEntryNotFoundError):
         return None
 
 
@@ -159,12 +168,12 @@ def _check_access(wanted: _Wanted) -> None:
     Left to itself the library asks an endpoint that is not there six times, in 23 s.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import errors
 
     api = HfApi(endpoint=wanted.endpoint, token=wanted.token)
     try:
         api.model_info(wanted.repo_id, revision=wanted.revision, timeout=_FIRST_ANSWER_TIMEOUT_S)
-    except HfHubHTTPError as error:
+    except errors.HfHubHTTPError as error:
         if error.response.status_code not in _PASSING:
             raise
 
@@ -187,52 +196,52 @@ def _run_download(wanted: _Wanted, *, local_files_only: bool) -> Path:
     return Path(folder)
 
 
-def _explain(error: Exception, wanted: _Wanted) -> DownloadError:
-    """The user's sentence for what the library raised: its own may quote addresses with signatures or logins."""
-    from httpx2 import HTTPError, InvalidURL
-    from huggingface_hub.errors import FileMetadataError, HfHubHTTPError, LocalEntryNotFoundError
+def _explain(error: BaseException, wanted: _Wanted) -> DownloadError:
+    """The user's sentence for what was raised: the library's own may quote logins and signed addresses."""
+    import httpx2
+    from huggingface_hub import errors
 
-    if isinstance(error, LocalEntryNotFoundError) and wanted.offline_by is not None:
-        return DownloadError(
-            f"{wanted.name} is not complete in {wanted.cache_dir}, and {wanted.offline_by} forbids to fetch it",
-            hint=f"unset {wanted.offline_by}   # or copy {wanted.cached_dir.name} from a machine that has it",
-        )
-    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # it only adds that the cache cannot help either
-    if isinstance(error, HfHubHTTPError):
-        return _explain_answer(error, wanted)
-    if isinstance(error, (HTTPError, InvalidURL)):
-        return _explain_connection(error, wanted)
-    if isinstance(error, (JSONDecodeError, FileMetadataError)):
-        return DownloadError(
-            f"{wanted.hub} does not answer as a Hub does",
-            hint="check HF_ENDPOINT, and whether a proxy or a login page of the network answers in its place",
-        )
-    if isinstance(error, OSError) and (error.errno in _NO_SPACE or error.filename is not None):
+    if isinstance(error, errors.LocalEntryNotFoundError) and wanted.offline_by is None:
+        error = error.__cause__ or error  # it only adds that the cache cannot help either
+    if isinstance(error, errors.LocalEntryNotFoundError) and wanted.offline_by is not None:
+        message = f"{wanted.name} is not complete in {wanted.cache_dir}, and {wanted.offline_by} forbids to fetch it"
+        hint = f"unset {wanted.offline_by}   # or copy {wanted.cached_dir.name} from a machine that has it"
+    elif isinstance(error, errors.HfHubHTTPError):
+        message, hint = _word_answer(error, wanted)
+    elif isinstance(error, httpx2.HTTPError | httpx2.InvalidURL | JSONDecodeError | errors.FileMetadataError):
+        message, hint = _word_connection(error, wanted)
+    elif isinstance(error, OSError) and (error.errno in _NO_SPACE or error.filename is not None):
+        message = f"{wanted.name} cannot be stored in {wanted.cache_dir}: {error.strerror}"
         command = "df -h" if error.errno in _NO_SPACE else "ls -ld"
-        return DownloadError(
-            f"{wanted.name} cannot be stored in {wanted.cache_dir}: {error.strerror}",
-            hint=f"{command} {wanted.cache_dir}   # HF_HOME moves the cache",
-        )
-    reason = str(error).partition("\n")[0].removeprefix("Consistency check failed: ").rstrip(".")
-    return DownloadError(f"{wanted.name} could not be fetched: {reason}", hint=_AGAIN)
+        hint = f"{command} {wanted.cache_dir}   # HF_HOME moves the cache"
+    elif isinstance(error, RuntimeError) or type(error).__module__ == "hf_xet":
+        message = f"{wanted.name} could not be fetched: the transfer through Xet failed"
+        hint = "HF_HUB_DISABLE_XET=1   # fetches by plain HTTP"
+    else:
+        lengths = _LENGTHS.search(str(error))
+        reason = str(error).partition("\n")[0].rstrip(".")
+        if lengths:
+            file = lengths["name"] or "a file"
+            reason = f"{file} should have {lengths['expected']} bytes and came with {lengths['received']}"
+        message, hint = f"{wanted.name} could not be fetched: {reason}", _AGAIN
+    return DownloadError(message, hint=hint)
 
 
-def _explain_answer(error: Any, wanted: _Wanted) -> DownloadError:
-    """The sentence for an answer with a status code that refuses."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+def _word_answer(error: Any, wanted: _Wanted) -> tuple[str, str]:
+    """Message and hint for an HfHubHTTPError: an answer with a status code that refuses."""
+    from huggingface_hub import errors
 
     status, reason = error.response.status_code, error.response.reason_phrase
-    if isinstance(error, GatedRepoError) and status == 401:
+    if isinstance(error, errors.GatedRepoError) and status == 401:
         message = f"{wanted.repo_id} is gated: {wanted.hub} gives it to accounts that accepted its terms"
         hint = f"hf auth login   # and accept the terms at {wanted.page}"
-    elif isinstance(error, GatedRepoError):
+    elif isinstance(error, errors.GatedRepoError):
         message = f"{wanted.repo_id} is gated, and this account has not been let in"
         hint = f"accept the terms at {wanted.page}, then run the same command again"
-    elif isinstance(error, RevisionNotFoundError):
+    elif isinstance(error, errors.RevisionNotFoundError):
         message = f"{wanted.repo_id} has no revision {wanted.revision}"
         hint = f"compare with {wanted.page}/commits/main: the history may have been rewritten"
-    elif isinstance(error, RepositoryNotFoundError):
+    elif isinstance(error, errors.RepositoryNotFoundError):
         message = f"{wanted.hub} has no model {wanted.repo_id}, or it is private"
         hint = "hf auth login   # if it is private and this account may read it"
     elif status in (401, 403):
@@ -241,21 +250,22 @@ def _explain_answer(error: Any, wanted: _Wanted) -> DownloadError:
     else:
         message = f"{wanted.name} could not be fetched: {error.response.url.host} answered {status} {reason}"
         hint = _AGAIN
-    return DownloadError(message, hint=hint)
+    return message, hint
 
 
-def _explain_connection(error: Exception, wanted: _Wanted) -> DownloadError:
-    """The sentence for a question that got no answer, or not the whole of one."""
-    from httpx2 import ConnectError, InvalidURL, ProxyError, TimeoutException, UnsupportedProtocol
+def _word_connection(error: Exception, wanted: _Wanted) -> tuple[str, str]:
+    """Message and hint for a question that got no answer, not the whole of one, or one of somebody else."""
+    import httpx2
 
-    if isinstance(error, (InvalidURL, UnsupportedProtocol)):
-        return DownloadError(f"{wanted.hub} is no address of a Hub", hint="unset HF_ENDPOINT")
-    if isinstance(error, (ConnectError, ProxyError, TimeoutException)):
-        return DownloadError(
-            f"{wanted.name} is not in the cache, and {wanted.hub} cannot be reached: {error}",
-            hint="check the network, HTTPS_PROXY and SSL_CERT_FILE, or name a mirror in HF_ENDPOINT",
-        )
-    return DownloadError(f"{wanted.name} could not be fetched: the connection broke off", hint=_AGAIN)
+    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+        return f"{wanted.hub} is no address of a Hub", "unset HF_ENDPOINT"
+    if isinstance(error, httpx2.ConnectError | httpx2.ProxyError | httpx2.TimeoutException):
+        message = f"{wanted.name} is not in the cache, and {wanted.hub} cannot be reached: {error}"
+        return message, "check the network, HTTPS_PROXY and SSL_CERT_FILE, or name a mirror in HF_ENDPOINT"
+    if isinstance(error, httpx2.TransportError):
+        return f"{wanted.name} could not be fetched: the connection broke off", _AGAIN
+    message = f"{wanted.hub} does not answer as a Hub does"
+    return message, "check HF_ENDPOINT, and whether a proxy or the network's login page answers in its place"
 
 
 def _check_complete(folder: Path, wanted: _Wanted) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from provision.core.config_doc import (
@@ -82,6 +82,7 @@ def test_the_text_after_a_merge(case):
     [
         ("", HEADER + "\n" + EMPTY_SECTION),
         ("{}\n", HEADER + "\n" + EMPTY_SECTION),
+        (" \r\n", (HEADER + "\n" + EMPTY_SECTION).replace("\n", "\r\n")),
         ("# mine\n", "# mine\n\n" + EMPTY_SECTION),
         ("# mine", "# mine\n\n" + EMPTY_SECTION),
         ("---\n...\n", "---\n\n" + EMPTY_SECTION + "...\n"),
@@ -615,6 +616,7 @@ def check_kept(pieces: Pieces, managed: set[str], text: str, newline: str) -> No
 @given(draw_config(), st.lists(st.sets(st.sampled_from(KEYS)).map(sorted), min_size=1, max_size=3))
 def test_generated_configurations_survive(pieces, selections):
     before = text = "".join(piece for piece, _ in pieces)
+    assume(before.strip("\ufeff\r\n"))  # a blank file becomes a new one
     for number, keys in enumerate(selections):
         patch = build_patch(*keys, generation=number + 1)
         text = merge_config(text, patch)
