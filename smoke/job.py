@@ -27,7 +27,7 @@ class JobRecord:
 
 
 def run_job(job: Job, *, threads: int | None, record: JobRecord) -> None:
-    """Load the model and read every page. An exception becomes the outcome `error`, at the stage it came in."""
+    """Load the model and read every page. An exception becomes the outcome `error`, at its stage."""
     try:
         record.update(stage="importing torch")
         from smoke import measure

@@ -117,7 +117,7 @@ class _Search:
 
 
 def _list_tensors(value: object) -> Iterator[torch.Tensor]:
-    """The tensors in an argument or a result: bare, in sequences, in mappings as transformers returns them."""
+    """The tensors in an argument or a result: bare, in sequences, in mappings such as ModelOutput."""
     if isinstance(value, torch.Tensor):
         if can_be_checked(value):
             yield value

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Where the folder that this file lies in is not importable by name: under `-I`, and inside an installed wheel.
-# It is registered as the package `smoke` by itself, so that nothing beside it becomes importable in the stack.
+# Under `-I`, and inside an installed wheel, the folder of this file is not importable by name. It is made the
+# package `smoke` by itself, so that nothing that lies beside it becomes importable in the stack.
 if "smoke" not in sys.modules:
     _FOLDER = Path(__file__).resolve().parent
     _SPEC = importlib.util.spec_from_file_location(

@@ -29,7 +29,7 @@ def read_state(chain: Chain) -> tuple[bytes, str, list[str]]:
 def test_the_first_apply_says_what_it_proved(chain: Chain) -> None:
     assert chain.first is not None
     out = chain.first.stdout
-    assert re.search(r"tiny_qwen2_vl +pass +0 +6/6 +bfloat16 +sdpa ", out)
+    assert re.search(r"tiny_qwen2_vl +pass +0 +6/6 +bf16 +sdpa ", out)
     assert "tiny_qwen2_vl: pass, read every character, the nonce among them" in out
     assert f"generation 1 is active; {chain.config} says so" in out
     assert "This proves the chain: the embedded model is no production OCR." in out

@@ -96,9 +96,9 @@ def _check_merge(
         message = f"{before.where}, line {tied_line}: through this alias `{changed}` would change as well"
         hint = "write out what the alias stands for and run the command again; nothing was written"
         raise BadFileError(message, hint=hint)
-    wrong = next(find_drift(after, choose_target(after, patch)), None)
     if changed:
         raise _fault(before.where, f"`{changed}` would change")
+    wrong = next(find_drift(after, choose_target(after, patch)), None)
     if wrong:
         raise _fault(before.where, f"`{wrong.key_path}` would be wrong")
 

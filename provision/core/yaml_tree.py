@@ -13,7 +13,7 @@ from provision.core.yaml_text import MAX_DEPTH, safe_loader
 from provision.errors import BadFileError
 
 SPACES = " \t\r\n\x85\u2028\u2029"
-# YAML 1.1 breaks lines at more than CR and LF; PyYAML, which the application reads with, does so too.
+# YAML 1.1, and with it PyYAML, breaks lines at more than CR and LF.
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
@@ -52,6 +52,7 @@ class Node(Struct, kw_only=True, eq=False):
 
     @property
     def is_block_collection(self) -> bool:
+        """A mapping or sequence that is written by indentation, not in brackets."""
         return self.kind in (Kind.MAPPING, Kind.SEQUENCE) and not self.flow
 
     def find(self, key: str) -> tuple[Node, Node] | None:
@@ -133,8 +134,8 @@ def has_comment(text: str, pair: tuple[Node, Node]) -> bool:
 
 
 def _before_last_break(text: str, start: int, end: int) -> int:
-    found = [match for match in _BREAK.finditer(text, start, end) if match.end() == end]
-    return found[0].start() if found else end
+    match = re.search(f"(?:{_BREAK.pattern})\\Z", text[start:end])
+    return start + match.start() if match else end
 
 
 def find_line_start(text: str, offset: int) -> int:

@@ -29,7 +29,7 @@ _FIRST_ANSWER_TIMEOUT_S = 10.0
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _AGAIN = "run the same command again: files that are complete are kept"
 # Where the CDN does not tell the file's name, the library shows the end of its address: signatures and all.
-_LENGTHS = re.compile(r"of size (?P<expected>\d+) but has size (?P<received>\d+) \((?P<name>[\w.-]+\))?")
+_LENGTHS = re.compile(r"of size (?P<expected>\d+) but has size (?P<received>\d+) \((?:(?P<name>[\w.-]+)\))?")
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -131,8 +131,7 @@ def _fetch_snapshot(wanted: _Wanted, *, quiet: bool) -> Path:
     try:
         if wanted.offline_by is not None:
             return _run_download(wanted, local_files_only=True)
-        cached = _find_cached(wanted)
-        if cached is not None:
+        if (cached := _find_cached(wanted)) is not None:
             return cached
         _check_access(wanted)
         return _run_download(wanted, local_files_only=False)
@@ -140,20 +139,13 @@ def _fetch_snapshot(wanted: _Wanted, *, quiet: bool) -> Path:
         raise UsageError(
             f"{wanted.repo_id} cannot be the name of a model on the Hub", hint="a name is OWNER/MODEL"
         ) from error
-    except (
-        httpx2.HTTPError,
-        httpx2.InvalidURL,
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # hf_xet: RuntimeError
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, RuntimeError, ValueError) as error:
         raise _explain(error, wanted) from error
 
 
 def _find_cached(wanted: _Wanted) -> Path | None:
     """The snapshot when all is there that its own listing names; None when that is not known."""
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub import errors
+    from huggingface_hub import errors, get_cached_repo_tree
 
     try:
         get_cached_repo_tree(wanted.repo_id, revision=wanted.revision, cache_dir=wanted.cache_dir)
@@ -167,8 +159,7 @@ def _check_access(wanted: _Wanted) -> None:
 
     Left to itself the library asks an endpoint that is not there six times, in 23 s.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub import errors
+    from huggingface_hub import HfApi, errors
 
     api = HfApi(endpoint=wanted.endpoint, token=wanted.token)
     try:
@@ -214,7 +205,7 @@ def _explain(error: BaseException, wanted: _Wanted) -> DownloadError:
         message = f"{wanted.name} cannot be stored in {wanted.cache_dir}: {error.strerror}"
         command = "df -h" if error.errno in _NO_SPACE else "ls -ld"
         hint = f"{command} {wanted.cache_dir}   # HF_HOME moves the cache"
-    elif isinstance(error, RuntimeError) or type(error).__module__ == "hf_xet":
+    elif isinstance(error, RuntimeError) or type(error).__module__ == "hf_xet":  # which raises both
         message = f"{wanted.name} could not be fetched: the transfer through Xet failed"
         hint = "HF_HUB_DISABLE_XET=1   # fetches by plain HTTP"
     else:

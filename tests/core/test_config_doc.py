@@ -5,27 +5,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
-from provision.core.config_doc import (
-    HEADER,
-    check_config,
-    configured_models,
-    diff_config,
-    merge_config,
-    read_owned,
-)
+from provision.core.config_doc import HEADER, check_config, configured_models, diff_config, merge_config
 from provision.errors import BadFileError, ProvisionError
 from provision.model.config import (
     OWNED_KEYS,
     ConfigPatch,
-    Drift,
-    EntryOrigin,
-    OwnedConfig,
     ProvisionSection,
 )
-from tests.support.config_patches import build_entry, build_managed, build_patch
+from tests.support.config_patches import build_entry, build_patch, keep_foreign, list_values
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted((ROOT / "tests" / "data" / "config").iterdir())
@@ -45,27 +33,7 @@ def read_text(path: Path) -> str:
     return path.read_bytes().decode("utf-8")
 
 
-def list_values(key: str) -> dict:
-    """The owned keys that a patch of `key` sets, as YAML reads them."""
-    entry = build_entry(key)
-    values = {name: value for name in OWNED_KEYS if (value := getattr(entry, name)) is not None}
-    return {**values, "status": "production"}
-
-
-def keep_foreign(text: str, *keys: str) -> dict:
-    """What an application reads from `text` besides the keys that a patch of `keys` sets."""
-    data = yaml.safe_load(text) or {}
-    data.pop("provision", None)
-    models = data.pop("models", None) or {}
-    for key, entry in models.items():
-        owned = {*list_values(key), "dtype"}
-        rest = {name: value for name, value in (entry or {}).items() if key not in keys or name not in owned}
-        if key not in keys or rest:
-            data[f"models.{key}"] = rest
-    return data
-
-
-# Whole texts -----------------------------------------------------------------------------------------------
+# Whole texts -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -205,144 +173,8 @@ def test_line_breaks_and_the_byte_order_mark_stay():
     assert merge_config(merged, build_patch("m")) == merged
 
 
-# Entries that are no longer wanted ---------------------------------------------------------------------------
-
-
-def test_an_entry_that_provision_created_goes_again():
-    before = "models:\n  mine: {name: x}\n"
-    both = merge_config(before, build_patch("a", "b"))
-    assert merge_config(both, build_patch("a")) == merge_config(before, build_patch("a"))
-    none = merge_config(both, EMPTY_PATCH)
-    assert none == before + "\n" + EMPTY_SECTION
-
-
-@pytest.mark.parametrize("end", ["\n", ""])
-def test_the_last_entry_leaves_an_empty_mapping(end):
-    before = f"a: 1\nmodels: {{}} # none{end}"
-    merged = merge_config(before, build_patch("m"))
-    emptied = merge_config(merged, EMPTY_PATCH)
-    assert emptied.startswith("a: 1\nmodels: # none\n  {}\n\nprovision:\n")
-    assert configured_models(emptied) == ()
-    assert merge_config(emptied, build_patch("m")) == merged
-
-
-@pytest.mark.parametrize(
-    ("models", "left"),
-    [
-        ("{a: {name: x}, c: 1}", "{c: 1}"),
-        ("{c: 1, a: {name: x}}", "{c: 1}"),
-        ("{c: 1, a: {name: x}, }", "{c: 1, }"),
-        ("{a: {name: x}, }", "{ }"),
-        ("{a: {name: x}, b: {name: x}, c: 1, }", "{c: 1, }"),
-        ("{c: 1, a: {name: x}, d: 2, b: {name: x}}", "{c: 1, d: 2}"),
-    ],
-)
-def test_entries_are_taken_out_of_braces(models, left):
-    patch = ConfigPatch(entries=(), section=EMPTY_PATCH.section, taken_out=("a", "b"))
-    assert merge_config(f"models: {models}\n", patch) == f"models: {left}\n\n{EMPTY_SECTION}"
-
-
-def test_an_entry_can_be_taken_out_whoever_wrote_it():
-    before = "models:\n  a:\n    name: x # mine\n\n  # about b\n  b: {c: d}"
-    patch = build_patch(excluded={"b": "reads nothing"}, taken_out=("b", "unheard_of"))
-    merged = merge_config(before, patch)
-    assert merged.startswith("models:\n  a:\n    name: x # mine\n\n  # about b\n\nprovision:\n")
-    assert yaml.safe_load(merged)["provision"]["excluded"] == {"b": "reads nothing"}
-    assert merge_config(merged, patch) == merged
-
-
-def test_a_model_of_another_stack_is_listed_and_has_no_entry():
-    section = ProvisionSection(
-        generation=1, profile="cpu", models={"a": build_managed(), "b": build_managed(stack="legacy")}
-    )
-    merged = merge_config("", ConfigPatch(entries=(build_entry("a"),), section=section))
-    assert configured_models(merged) == ("a",)
-    found = read_owned(merged)
-    assert found.section is not None
-    origins = {key: (model.stack, model.entry) for key, model in found.section.models.items()}
-    assert origins == {"a": ("main", EntryOrigin.CREATED), "b": ("legacy", EntryOrigin.ABSENT)}
-
-
-def test_an_excluded_reason_stands_until_the_model_is_named_again():
-    before = "models:\n  a: {description: mine}\n"
-    first = merge_config(before, build_patch("a"))
-    second = merge_config(first, build_patch("b"))
-    reason = "no longer among the models that provision was asked for"
-    assert yaml.safe_load(second)["provision"]["excluded"] == {"a": reason}
-    third = merge_config(second, build_patch("b", excluded={"a": "out of memory"}))
-    fourth = merge_config(third, build_patch("b", generation=9))
-    assert yaml.safe_load(fourth)["provision"]["excluded"] == {"a": "out of memory"}
-    assert "excluded" not in yaml.safe_load(merge_config(fourth, build_patch("a", "b")))["provision"]
-
-
-# Reading -----------------------------------------------------------------------------------------------------
-
-
-def test_drift_names_each_difference():
-    patch = build_patch("a", "b")
-    text = merge_config("", build_patch("a", "c"))
-    text = text.replace("precision: bf16", "precision: fp16", 1).replace("generation: 3", "generation: 2")
-    section = {
-        "stack": "main",
-        "interpreter": ".provision/stacks/main-1a2b3c/bin/python",
-        "revision": "0f1e2d3c",
-    }
-    section |= {"verdict": "pass", "evidence": {"verified": "2026-11-21", "cer": 0.0}, "entry": "created"}
-    entry = list_values("b")
-    assert diff_config(text, patch) == (
-        Drift(key_path="models.a.precision", expected="bf16", found="fp16"),
-        Drift(key_path="models.b", expected=entry, found=None),
-        Drift(
-            key_path="models.c",
-            expected=None,
-            found={**entry, "name": "Model c", "model_path": "Org/c"},
-        ),
-        Drift(key_path="provision.generation", expected=3, found=2),
-        Drift(key_path="provision.models.b", expected=section, found=None),
-        Drift(key_path="provision.models.c", expected=None, found=section),
-    )
-
-
-def test_drift_tells_a_truth_value_from_a_number():
-    text = merge_config("", build_patch("a")).replace("trust_remote_code: false", "trust_remote_code: 0")
-    drift = Drift(key_path="models.a.trust_remote_code", expected=False, found=0)
-    assert diff_config(text, build_patch("a")) == (drift,)
-
-
-def test_what_is_owned_can_be_read_back():
-    patch = build_patch("a", "b", excluded={"c": "does not fit"})
-    text = merge_config("models:\n  a: {description: mine}\n", patch).replace(
-        "precision: bf16", "precision: 16"
-    )
-    found = read_owned(text)
-    assert found.models == {"a": {**list_values("a")}, "b": {**list_values("b"), "precision": 16}}
-    assert found.section == ProvisionSection(
-        generation=3,
-        profile="blackwell",
-        models={
-            "a": build_managed(entry=EntryOrigin.ADOPTED),
-            "b": build_managed(entry=EntryOrigin.CREATED),
-        },
-        excluded={"c": "does not fit"},
-    )
-    assert read_owned("a: 1") == OwnedConfig(section=None, models={})
-
-
-@pytest.mark.parametrize(
-    ("text", "models"),
-    [
-        ("", ()),
-        ("models:\n", ()),
-        ("models: {b: {}, a: 1}", ("b", "a")),
-        ("models:\n  'ю': {}\n  7b: {}\n  8: {}\n", ("ю", "7b", "8")),
-        ("base: &base {a: 1}\nmodels:\n  <<: *base\n  b: 2\n", ("a", "b")),
-    ],
-)
-def test_the_configured_models_are_those_that_the_application_reads(text, models):
-    assert configured_models(text) == models
-
-
 # Refusals ----------------------------------------------------------------------------------------------------
+
 
 NOT_VALID = [
     (
@@ -498,138 +330,3 @@ def _until(lines, wanted):
         yield line
         if line == wanted:
             return
-
-
-# Generated configurations ------------------------------------------------------------------------------------
-
-KEYS = ("qwen_vl_2b", "tiny_qwen2_vl", "dots_ocr")
-FOREIGN_BLOCKS = (
-    'ocr:\n  formats: ["jpg",\n            "png"]\n  size:   10485760\n',
-    "# Комментарий # и ещё\n",
-    "\n\n",
-    "templates: &t\n  паспорт: {поля: [ \"имя\",  'дата' ]}\n",
-    "app: 'it''s'   # своё: \"models:\"\n",
-    "text: |\n  models:\n    qwen_vl_2b:\n\n   # no comment\n",
-    "folded: >+\n  a\n\n  b\n\n\n",
-    "list:\n- a\n-   b: 1\n    c: 2\n",
-    "number: .nan\n",
-    '"quoted key" : ~\n',
-)
-FOREIGN_LINES = (
-    "description: 'Читает: счета'",
-    "load_in_4bit: no",
-    'ocr_color: ""   # empty',
-    "# VRAM: FP16=4.7GB",
-    "",
-    "fields: [ a,  b ]",
-    "prompt: |\n  two\n  lines",
-    "nested:\n- 1\n- {x: 2}",
-)
-OWNED_TEXTS = {
-    "name": ("Old", "'Old: one'", '"Старое имя"', "", "~"),
-    "precision": ("fp16", '"bf16"', "bf16", "'fp16'"),
-    "trust_remote_code": ("true", "yes", "false"),
-    "max_new_tokens": ("2048", "1024", "0x10"),
-    "device_map": ("auto", ">-\n  auto", "[a, b]"),
-    "status": ('"production"', "experimental"),
-    "dtype": ("float16", "bfloat16"),
-}
-
-# A configuration is a list of pieces: text and whose it is. "" is the user's, "*" that of any patch with an
-# entry, and a key that of a patch which configures that model.
-Pieces = list[tuple[str, str]]
-
-
-@st.composite
-def draw_entry(draw, key: str, indent: str) -> Pieces:
-    pieces: Pieces = []
-    owned = draw(st.lists(st.sampled_from(sorted(OWNED_TEXTS)), unique=True, max_size=4))
-    lines = draw(st.lists(st.sampled_from(FOREIGN_LINES), unique=True, max_size=3))
-    for item in draw(st.permutations([*owned, *lines])):
-        if item in OWNED_TEXTS:
-            value = draw(st.sampled_from(OWNED_TEXTS[item])).replace("\n", "\n" + indent)
-            comment = draw(st.sampled_from(("", "  # своё"))) if ">" not in value else ""
-            pieces += [(f"{indent}{item}:{' ' if value else ''}", ""), (value, key), (f"{comment}\n", "")]
-        else:
-            text = "\n".join(indent + line if line else "" for line in item.split("\n"))
-            pieces.append((text + "\n", ""))
-    if not owned and not any(line and not line.startswith("#") for line in lines):
-        pieces.append((f"{indent}own: 1\n", ""))
-    return pieces
-
-
-@st.composite
-def draw_models(draw) -> Pieces:
-    empty = draw(st.sampled_from((None, None, None, "", " {}", " null")))
-    if empty is not None:
-        return [("models:", ""), (empty, "*"), ("  # пусто\n", "")]
-    indent = " " * draw(st.sampled_from((1, 2, 4)))
-    pieces: Pieces = [("models:\n", "")]
-    for key in draw(st.lists(st.sampled_from([*KEYS, "foreign"]), unique=True, min_size=1)):
-        quote = draw(st.sampled_from(("", "'", '"')))
-        pieces.append((f"{indent}{quote}{key}{quote}:\n", ""))
-        pieces += draw(draw_entry("" if key == "foreign" else key, indent * 2))
-    return pieces
-
-
-@st.composite
-def draw_flow_models(draw) -> Pieces:
-    pieces: Pieces = [("models: {", "")]
-    for key in draw(st.lists(st.sampled_from([*KEYS, "foreign"]), unique=True, min_size=1)):
-        value = draw(st.sampled_from(("fp16", "'fp16'", '"fp16"')))
-        owner = "" if key == "foreign" else key
-        pieces += [(f"{key}: {{ own: [1,  2], precision: ", ""), (value, owner), ("  }", ""), (",\n    ", "")]
-    return [*pieces, ("}\n", "")]
-
-
-@st.composite
-def draw_config(draw) -> Pieces:
-    blocks = draw(st.lists(st.sampled_from(FOREIGN_BLOCKS), unique=True, max_size=5))
-    models = draw(st.one_of(draw_models(), draw_flow_models(), st.just([])))
-    at = draw(st.integers(0, len(blocks)))
-    pieces = [*((block, "") for block in blocks[:at]), *models, *((block, "") for block in blocks[at:])]
-    newline = draw(st.sampled_from(("\n", "\r\n")))
-    pieces = [(text.replace("\n", newline), owner) for text, owner in pieces]
-    # A block of text (| or >) without its last line break is refused, see above.
-    if draw(st.booleans()) and pieces and not set("|>") & set("".join(text for text, _ in pieces[-3:])):
-        text, owner = pieces.pop()
-        pieces.append((text.rstrip("\r\n"), owner))
-    return [("\ufeff", ""), *pieces] if draw(st.booleans()) else pieces
-
-
-def check_kept(pieces: Pieces, managed: set[str], text: str, newline: str) -> None:
-    """All that is not owned stands in `text`, in the same order, and whole lines as whole lines."""
-    cursor, at_start = 0, True
-    for piece, owner in pieces:
-        if owner in managed or (owner == "*" and managed):
-            at_start = False
-            continue
-        for line in piece.splitlines(keepends=True):
-            found = text.index(line, cursor)
-            while at_start and line.endswith(newline) and found and not text.endswith(newline, 0, found):
-                found = text.index(line, found + 1)
-            cursor = found + len(line)
-            at_start = line.endswith(newline)
-
-
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(draw_config(), st.lists(st.sets(st.sampled_from(KEYS)).map(sorted), min_size=1, max_size=3))
-def test_generated_configurations_survive(pieces, selections):
-    before = text = "".join(piece for piece, _ in pieces)
-    assume(before.strip("\ufeff\r\n"))  # a blank file becomes a new one
-    for number, keys in enumerate(selections):
-        patch = build_patch(*keys, generation=number + 1)
-        text = merge_config(text, patch)
-        assert merge_config(text, patch) == text
-        assert diff_config(text, patch) == ()
-
-        data = yaml.safe_load(text)
-        assert data["provision"]["generation"] == number + 1
-        for key in keys:
-            wanted = list_values(key)
-            assert {name: data["models"][key][name] for name in wanted} == wanted
-
-    assert repr(keep_foreign(text, *KEYS)) == repr(keep_foreign(before, *KEYS))
-    newline = "\r\n" if "\r\n" in before else "\n"
-    check_kept(pieces, {key for keys in selections for key in keys}, text, newline)
-    assert text.replace(newline, "").count("\n") == before.replace(newline, "").count("\n") == 0

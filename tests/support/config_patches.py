@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
 from provision.model.config import (
+    OWNED_KEYS,
     ConfigPatch,
     ManagedModel,
     ModelEntry,
@@ -54,3 +57,23 @@ def build_patch(*keys: str, generation: int = 3, **changes: Any) -> ConfigPatch:
         excluded=changes.pop("excluded", {}),
     )
     return ConfigPatch(entries=tuple(build_entry(key) for key in keys), section=section, **changes)
+
+
+def list_values(key: str) -> dict[str, Any]:
+    """The owned keys that a patch of `key` sets, as YAML reads them."""
+    entry = build_entry(key)
+    values = {name: value for name in OWNED_KEYS if (value := getattr(entry, name)) is not None}
+    return {**values, "status": "production"}
+
+
+def keep_foreign(text: str, *keys: str) -> dict[str, Any]:
+    """What an application reads from `text` besides the keys that a patch of `keys` sets."""
+    data = yaml.safe_load(text) or {}
+    data.pop("provision", None)
+    models = data.pop("models", None) or {}
+    for key, entry in models.items():
+        owned = {*list_values(key), "dtype"}
+        rest = {name: value for name, value in (entry or {}).items() if key not in keys or name not in owned}
+        if key not in keys or rest:
+            data[f"models.{key}"] = rest
+    return data

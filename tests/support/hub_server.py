@@ -1,7 +1,7 @@
 """A Hub on loopback: the routes that huggingface-hub calls to fetch a model, answered as the real one does.
 
-Small files come from the Hub itself; those that the real one keeps in Git LFS are redirected to a second
-origin, its CDN. Status codes and `X-Error-Code` are those that huggingface-hub 2.4.0 tells errors apart by.
+Small files come from the Hub itself; those that the real one keeps in Git LFS are redirected to a CDN of
+another host name. Status codes and `X-Error-Code` are those by which huggingface-hub 2.4.0 tells errors apart.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from urllib.parse import quote, unquote
 COMMIT = "8c1f0e5b7a2d4c6e9f3b1a0d5e7c9b2f4a6d8e01"
 CDN_SIGNATURE = "signature-of-the-cdn"
 LFS_SUFFIXES = frozenset({".bin", ".safetensors"})
-_CHUNK_BYTES = 1 << 20
 
 _INFO = re.compile(r"/api/models/(?P<repo_id>[^/]+/[^/]+)(?:/revision/(?P<revision>[^/]+))?")
 _TREE = re.compile(r"/api/models/(?P<repo_id>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)(?:/(?P<folder>.+))?")
@@ -167,7 +166,8 @@ class HubServer:
         stored = {file.sha256: file for files in self._models.values() for file in files.values()}
         if match is None or match["sha256"] not in stored or CDN_SIGNATURE not in request.query:
             return _build_error(403, "", "Access denied")
-        return _build_content(stored[match["sha256"]], request, match["sha256"], {})
+        told = {"Content-Disposition": f'inline; filename="{Path(unquote(match["name"])).name}";'}
+        return _build_content(stored[match["sha256"]], request, match["sha256"], told)
 
 
 def _list_files(folder: Path) -> dict[str, HubFile]:
@@ -225,7 +225,7 @@ def _read_chunks(path: Path, first: int, end: int) -> Iterator[bytes]:
     with path.open("rb") as stream:
         stream.seek(first)
         while first < end:
-            chunk = stream.read(min(_CHUNK_BYTES, end - first))
+            chunk = stream.read(min(1 << 20, end - first))
             first += len(chunk)
             yield chunk
 
@@ -270,7 +270,7 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self, site: str, answer: Callable[[Request, str | None], Answer]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.site, self.answer = site, answer
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"http://{'127.0.0.1' if site == 'hub' else 'localhost'}:{self.server_port}"
         self._connections: set[socket] = set()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
