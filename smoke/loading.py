@@ -26,6 +26,8 @@ def load_pretrained(
         "use_safetensors": True,
         "trust_remote_code": trust_remote_code,
     }
+    # The log keeps a process's last words, and a progress bar is none.
+    transformers.utils.logging.disable_progress_bar()
     if transformers.utils.is_accelerate_available():
         options["device_map"] = {"": device}
     model, report = auto_class.from_pretrained(model_dir, output_loading_info=True, **options)

@@ -74,7 +74,7 @@ def import_stack() -> dict[str, Any]:
     """
     # Some import asks whether there is a GPU; through NVML the answer leaves CUDA alone.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    # Before the first import: what a stack has to say about itself goes to the job's log at most.
+    # Its notes about itself are nobody's last words.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # Threads that wait by spinning starve each other on a busy machine: seen here with two cores under load,
     # a tiny model gave 13 tokens/s, and 568 with threads that sleep.
@@ -86,7 +86,6 @@ def import_stack() -> dict[str, Any]:
     # transformers imports lazily, and what lies behind these two names is most of its import.
     from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: F401
 
-    transformers.utils.logging.disable_progress_bar()
     import_s = time.perf_counter() - start
     arch_flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()
     versions = {

@@ -10,7 +10,7 @@ from provision.actions.context import Context
 from provision.actions.detect import Detection, detect
 from provision.actions.knowledge import load_catalogue
 from provision.actions.weights import identify_revision
-from provision.core.config_doc import configured_models, diff_config
+from provision.core.config_doc import diff_config, wanted_models
 from provision.core.models import Selection, StackSpec, build_stack_specs, choose_models
 from provision.core.planner import build_fingerprint
 from provision.core.profiles import choose_profile
@@ -48,9 +48,7 @@ def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[st
     config = store.load_config()
     config_text = read_config_text(store, config)
     catalogue = load_catalogue(ctx)
-    selection = choose_models(
-        requested, configured_models(config_text, where=str(store.config_path)), catalogue
-    )
+    selection = choose_models(requested, wanted_models(config_text, where=str(store.config_path)), catalogue)
     detection = detect(ctx)
     profile = choose_profile(profile_name, detection.fits, detection.knowledge.profiles, detection.facts)
     build = detection.knowledge.builds[profile.torch]

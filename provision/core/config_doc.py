@@ -69,6 +69,18 @@ def configured_models(text: str, *, where: str = "config.yaml") -> tuple[str, ..
     return tuple(str(key) for key in parse_document(text, where=where).models)
 
 
+def wanted_models(text: str, *, where: str = "config.yaml") -> tuple[str, ...]:
+    """The models that the file asks for, in its order. Raises BadFileError.
+
+    They are the keys under `models:`, then those of other stacks, then those that failed and were taken out:
+    the next apply tries these again instead of forgetting them.
+    """
+    document = parse_document(text, where=where)
+    section = document.section
+    listed = [*section.models, *section.excluded] if section else []
+    return tuple(dict.fromkeys([*(str(key) for key in document.models), *listed]))
+
+
 def check_config(text: str, *, where: str = "config.yaml") -> None:
     """Raises BadFileError, with the line or the key path, for a file that is not valid."""
     parse_document(text, where=where)

@@ -81,7 +81,7 @@ def fetch_model(repo_id: str, revision: str, *, env: Mapping[str, str]) -> Path:
     huggingface-hub honours the process's: HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.
     The Hub's redirect for a renamed model is followed: the commit says what is fetched, not the name.
 
-    Raises DownloadError with the reason and its cure, UsageError when `repo_id` cannot be a name.
+    Raises DownloadError with the reason and its cure, UsageError for what can be no name or no token.
     """
     wanted = _read_environment(repo_id, revision, env)
     folder = _fetch_snapshot(wanted, quiet=not (env.get("HF_HUB_VERBOSITY") or _is_true(env.get("HF_DEBUG"))))

@@ -3,7 +3,13 @@
 import pytest
 import yaml
 
-from provision.core.config_doc import configured_models, diff_config, merge_config, read_owned
+from provision.core.config_doc import (
+    configured_models,
+    diff_config,
+    merge_config,
+    read_owned,
+    wanted_models,
+)
 from provision.model.config import ConfigPatch, Drift, EntryOrigin, OwnedConfig, ProvisionSection
 from tests.support.config_patches import build_entry, build_managed, build_patch, list_values
 
@@ -57,6 +63,7 @@ def test_an_entry_can_be_taken_out_whoever_wrote_it():
     merged = merge_config(before, patch)
     assert merged.startswith("models:\n  a:\n    name: x # mine\n\n  # about b\n\nprovision:\n")
     assert yaml.safe_load(merged)["provision"]["excluded"] == {"b": "reads nothing"}
+    assert (configured_models(merged), wanted_models(merged)) == (("a",), ("a", "b"))
     assert merge_config(merged, patch) == merged
 
 
@@ -66,6 +73,7 @@ def test_a_model_of_another_stack_is_listed_and_has_no_entry():
     )
     merged = merge_config("", ConfigPatch(entries=(build_entry("a"),), section=section))
     assert configured_models(merged) == ("a",)
+    assert wanted_models(merged) == ("a", "b")
     found = read_owned(merged)
     assert found.section is not None
     origins = {key: (model.stack, model.entry) for key, model in found.section.models.items()}

@@ -302,8 +302,17 @@ def test_a_device_that_is_not_there_is_tried_from_a_fresh_interpreter_too(result
     )
 
 
-def test_without_fork_a_fresh_interpreter_reads(stack_python, tmp_path):
-    code = "import os, runpy, sys; del os.fork; sys.argv = sys.argv[1:]\n"
+NO_FORK = "del os.fork"
+HANGING_FORK = """
+runpy.run_path(sys.argv[0], run_name="worker")
+sys.modules["smoke.child"].FORK_LIMIT_S = 1.0
+os.register_at_fork(after_in_child=lambda: time.sleep(300))
+"""
+
+
+@pytest.mark.parametrize("prelude", [NO_FORK, HANGING_FORK], ids=["no-fork", "hanging-fork"])
+def test_where_forking_does_not_work_a_fresh_interpreter_reads(stack_python, tmp_path, prelude):
+    code = f"import os, runpy, sys, time; sys.argv = sys.argv[1:]\n{prelude}\n"
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     request, response = tmp_path / "request.json", tmp_path / "response.json"
     jobs = [make_job("embedded", EMBEDDED, max_new_tokens=160)]

@@ -134,6 +134,26 @@ def test_h200_in_a_container():
     )
 
 
+def test_an_h200_as_it_was_recorded():
+    """Taken on a real one on 2026-11-21; only the UUID and the names of its host were changed."""
+    facts = _parse("h200-recorded")
+    assert facts.gpus == (
+        Gpu(
+            name="NVIDIA H200",
+            uuid="GPU-00000000-1111-2222-3333-444444444444",
+            memory_mib=143771,
+            memory_used_mib=615,
+            compute_capability="9.0",
+            arch="hopper",
+            mig_enabled=False,
+            pci_bus_id="00000000:00:06.0",
+        ),
+    )
+    assert (facts.gpu_source, facts.driver, facts.cuda_driver_version) == ("nvml", "580.159.04", "13.0")
+    assert facts.conditions == (DOCKER,)
+    assert (facts.host.distribution.name, facts.host.cpu_count) == ("Ubuntu 24.04.3 LTS", 16)
+
+
 def test_mixed_gpus_of_which_cuda_visible_devices_selects_one():
     assert _parse("mixed-cuda-visible-devices") == _facts(
         gpus=(
