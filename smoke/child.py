@@ -29,17 +29,18 @@ _PR_SET_PDEATHSIG = 1
 def run_in_child(job: Job, *, threads: int | None, stem: Path) -> dict[str, Any]:
     """The job's result, whatever becomes of the process that runs it.
 
-    A forked child that does not get as far as its device is tried once more in a fresh interpreter. Files
-    whose names begin with `stem` are left behind.
+    A forked child that does not get as far as its device is followed by a fresh interpreter, and its fault is
+    kept as `fork_fault`. Files whose names begin with `stem` are left behind.
     """
     start = time.monotonic()
-    methods = ["fork", "spawn"] if hasattr(os, "fork") else ["spawn"]
-    result: dict[str, Any] = {}
-    for method in methods:
-        result = _run_once(job, threads, method, stem.with_name(f"{stem.name}-{method}"))
+    kept: dict[str, Any] = {}
+    if hasattr(os, "fork"):
+        result = _run_once(job, threads, "fork", stem.with_name(f"{stem.name}-fork"))
         if result["stage"] not in NOT_STARTED:
-            break
-    return result | {"elapsed_s": time.monotonic() - start}
+            return result | {"elapsed_s": time.monotonic() - start}
+        kept = {"fork_fault": result["fault"]}
+    result = _run_once(job, threads, "spawn", stem.with_name(f"{stem.name}-spawn"))
+    return result | kept | {"elapsed_s": time.monotonic() - start}
 
 
 def _run_once(job: Job, threads: int | None, method: str, stem: Path) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def _run_once(job: Job, threads: int | None, method: str, stem: Path) -> dict[st
     )
     process.start()
     try:
-        timed_out = not _watch(process, job, method, record_path, log_path)
+        complaint = _watch(process, job, method, record_path, log_path)
     finally:
         _kill_group(process)
         process.join()
@@ -57,23 +58,23 @@ def _run_once(job: Job, threads: int | None, method: str, stem: Path) -> dict[st
     if "outcome" in record:
         # What was written stands: a process may still die on its way out, with its work done.
         return record
-    return record | _describe_death(process.exitcode, timed_out, record["stage"], job, log_path)
+    return record | _describe_death(process.exitcode, complaint, record["stage"], log_path)
 
 
-def _watch(process: BaseProcess, job: Job, method: str, record_path: Path, log_path: Path) -> bool:
-    """Wait for the child's end and keep its log within bounds. False when its time is up."""
+def _watch(process: BaseProcess, job: Job, method: str, record_path: Path, log_path: Path) -> str | None:
+    """Wait for the child's end and keep its log within bounds. What took too long, None when it has ended."""
     start = time.monotonic()
     while process.is_alive():
         elapsed_s = time.monotonic() - start
         if elapsed_s > job.time_limit_s + _DUMP_S:
-            return False
+            return f"not done within {job.time_limit_s:g} s"
         if method == "fork" and elapsed_s > FORK_LIMIT_S and not _has_started(record_path):
-            return False
+            return f"not on its device after {FORK_LIMIT_S:g} s"
         if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT_BYTES:
             # The child appends, so it goes on at the new end.
             os.truncate(log_path, 0)
         process.join(min(_POLL_S, max(0.0, job.time_limit_s + _DUMP_S - elapsed_s)))
-    return True
+    return None
 
 
 def _has_started(record_path: Path) -> bool:
@@ -118,11 +119,12 @@ def _kill_group(process: BaseProcess) -> None:
 
 
 def _describe_death(
-    exit_code: int | None, timed_out: bool, stage: str, job: Job, log_path: Path
+    exit_code: int | None, complaint: str | None, stage: str, log_path: Path
 ) -> dict[str, Any]:
+    """The fields that say how a child ended which did not say so itself."""
     fault = {"log": _load_tail(log_path)}
-    if timed_out:
-        message = f"not done within {job.time_limit_s:g} s, at: {stage}"
+    if complaint is not None:
+        message = f"{complaint}, at: {stage}"
         return {"outcome": "timeout", "fault": fault | {"type": "timeout", "message": message}}
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name

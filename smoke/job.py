@@ -101,8 +101,9 @@ def _explain_error(reader: Any, image: Any, error: Exception, record: JobRecord)
     if measure.is_usable(reader.device):
         record.update(fault=fault, numeric_fault=reader.find_numeric_fault(image))
     else:
-        lost = f"{fault['message']}; the device is lost to this process, so no value could be looked at"
-        record.update(fault=fault | {"message": lost})
+        said, _, advice = fault["message"].partition("\n")
+        lost = f"{said}; the device is lost to this process, so no value could be looked at\n{advice}"
+        record.update(fault=fault | {"message": lost.strip()})
 
 
 def open_page(page: Page) -> Any:

@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> int:
         for index, job in enumerate(request.jobs):
             result = run_in_child(job, threads=request.threads, stem=Path(folder, f"job-{index}"))
             response["results"].append(result)
+    response["versions"]["arch_list"] = list_architectures()
     save_json(response_path, response)
     return 0
 
@@ -87,16 +88,25 @@ def import_stack() -> dict[str, Any]:
     from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: F401
 
     import_s = time.perf_counter() - start
-    arch_flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "torchvision": _find_version("torchvision"),
         "cuda": torch.version.cuda,
-        "arch_list": (arch_flags or "").split(),
     }
     return {"versions": versions, "import_s": import_s}
+
+
+def list_architectures() -> list[str]:
+    """What this torch was compiled for, such as sm_90, whether or not a GPU is there.
+
+    To be asked after the last fork: torch 2.11 then holds CUDA for initialised (seen on an H200), and every
+    job forked later refuses to use it.
+    """
+    import torch
+
+    return (getattr(torch._C, "_cuda_getArchFlags", str)() or "").split()
 
 
 def _find_version(package: str) -> str | None:

@@ -134,7 +134,8 @@ class JobResult(Struct, frozen=True, kw_only=True):
     tensors took at most on a GPU (`peak_memory_kind` "vram"; `peak_reserved_bytes` adds what the allocator
     kept), and the process's peak resident set on a CPU ("rss"), of which `base_memory_bytes` were there
     before loading: the interpreter and the libraries. `start_method` is "fork" or "spawn"; a forked process
-    counts of the libraries only what it touched, some 60 MB less than a fresh one here.
+    counts of the libraries only what it touched, some 60 MB less than a fresh one here. `fork_fault` says why
+    a forked process did not get as far as its device, so that a fresh one, some seconds later, took over.
     """
 
     model: str
@@ -156,6 +157,7 @@ class JobResult(Struct, frozen=True, kw_only=True):
     pages: tuple[PageReading, ...] = ()
     fault: WorkerFault | None = None
     numeric_fault: NumericFault | None = None
+    fork_fault: WorkerFault | None = None
     exit_code: int | None = None
     signal: str | None = None
     elapsed_s: float = 0.0

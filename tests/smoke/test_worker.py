@@ -300,6 +300,7 @@ def test_a_device_that_is_not_there_is_tried_from_a_fresh_interpreter_too(result
         "reaching the device",
         "spawn",
     )
+    assert done.fork_fault.type == done.fault.type
 
 
 NO_FORK = "del os.fork"
@@ -310,8 +311,14 @@ os.register_at_fork(after_in_child=lambda: time.sleep(300))
 """
 
 
-@pytest.mark.parametrize("prelude", [NO_FORK, HANGING_FORK], ids=["no-fork", "hanging-fork"])
-def test_where_forking_does_not_work_a_fresh_interpreter_reads(stack_python, tmp_path, prelude):
+@pytest.mark.parametrize(
+    ("prelude", "fault"),
+    [
+        pytest.param(NO_FORK, None, id="no-fork"),
+        pytest.param(HANGING_FORK, "not on its device after 1 s, at: starting", id="hanging-fork"),
+    ],
+)
+def test_where_forking_does_not_work_a_fresh_interpreter_reads(stack_python, tmp_path, prelude, fault):
     code = f"import os, runpy, sys, time; sys.argv = sys.argv[1:]\n{prelude}\n"
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     request, response = tmp_path / "request.json", tmp_path / "response.json"
@@ -321,6 +328,7 @@ def test_where_forking_does_not_work_a_fresh_interpreter_reads(stack_python, tmp
     subprocess.run(argv, check=True, env=make_worker_env(tmp_path), cwd=tmp_path, timeout=300)
     [done] = json.loads(response.read_bytes())["results"]
     assert (done["outcome"], done["start_method"]) == ("ran", "spawn")
+    assert done.get("fork_fault", {}).get("message") == fault
     assert done["pages"][0]["text"] == "\n".join(LINES)
 
 
