@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.chain import ROOT, Chain, copy_model
+from tests.support.chain import EMBEDDED, ROOT, Chain, copy_model
+from tests.support.hub_server import HubServer
 
 pytestmark = pytest.mark.stack
 WEIGHT = "model.layers.1.mlp.down_proj.weight"
@@ -150,11 +151,9 @@ def test_generations_are_listed(chain: Chain) -> None:
 
 @pytest.fixture
 def copied(chain: Chain, tmp_path: Path) -> Chain:
-    """Another application's folder with a generation of its own, for tests that change it."""
+    """A copy of the application's folder, by hard links, for tests that change it."""
     copy = Chain(tmp_path / "application")
-    copy.root.mkdir()
-    applied = copy.provision("apply", "cpu")
-    assert applied.returncode == 0, applied.stderr
+    shutil.copytree(chain.root, copy.root, symlinks=True, copy_function=os.link)
     return copy
 
 
@@ -243,6 +242,35 @@ def test_a_source_that_does_not_answer_is_a_warning_while_another_serves(
     assert done.returncode == 1, done.stderr
     assert f"warning: {dead} (PIP_EXTRA_INDEX_URL) does not answer: " in done.stderr
     assert "Connection refused" in done.stderr
+
+
+def test_a_model_of_the_hub_is_fetched_and_reads(copied: Chain, tmp_path: Path) -> None:
+    """The catalogue's Qwen2-VL at its commit, from a Hub on loopback that has the tiny weights in its place."""
+    revision = "895c3a49bc3fa70a340399125c650a463535e71c"
+    with HubServer({"Qwen/Qwen2-VL-2B-Instruct": EMBEDDED}, commit=revision) as hub:
+        env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        done = copied.provision("apply", "cpu", "--models", "qwen_vl_2b", **env)
+        assert done.returncode == 0, done.stderr
+        fetched = hub.list_fetched()
+    assert "model.safetensors" in fetched
+    assert "README.md" not in fetched
+    config = yaml.safe_load(copied.config.read_text(encoding="utf-8"))
+    assert list(config["models"]) == ["qwen_vl_2b"]
+    assert Path(config["models"]["qwen_vl_2b"]["model_path"]).name == revision
+    assert config["provision"]["models"]["qwen_vl_2b"]["revision"] == revision
+    assert config["provision"]["generation"] == 2
+    # The Hub is gone, and nothing has to be asked of it again.
+    again = copied.provision("apply", "cpu", **env)
+    assert "nothing to do: generation 2 (profile cpu, qwen_vl_2b) is active and whole" in again.stdout
+
+
+def test_a_hub_that_does_not_answer_changes_nothing(copied: Chain, tmp_path: Path) -> None:
+    before = read_state(copied)
+    env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf")}
+    done = copied.provision("apply", "cpu", "--models", "qwen_vl_2b", **env)
+    assert done.returncode == 5
+    assert "error: Qwen/Qwen2-VL-2B-Instruct at 895c3a49bc3f is not in the cache, and " in done.stderr
+    assert read_state(copied) == before
 
 
 @pytest.mark.parametrize("script", ["sleep 60", "exit 9", "head -c 100000 /dev/urandom"])

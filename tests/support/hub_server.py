@@ -73,13 +73,14 @@ class HubFile:
 
 
 class HubServer:
-    """Serves folders as models of the form owner/name, at COMMIT, which is also the branch `main`.
+    """Serves folders as models of the form owner/name, at `commit`, which is also the branch `main`.
 
     `gated` and `private` models need a token; `readers` says which of them each token may read. `renamed`
     maps a former name to the present one. `fault`, when set, is given every answer and may return another.
     """
 
-    def __init__(self, models: Mapping[str, Path]) -> None:
+    def __init__(self, models: Mapping[str, Path], *, commit: str = COMMIT) -> None:
+        self.commit = commit
         self.gated: set[str] = set()
         self.private: set[str] = set()
         self.readers: dict[str, set[str]] = {}
@@ -132,7 +133,7 @@ class HubServer:
         if match.re is _RESOLVE and repo_id in self.gated and not may_read:
             status = 401 if token is None else 403
             return _build_error(status, "GatedRepo", f"Access to model {repo_id} is restricted.")
-        if revision not in (COMMIT, "main"):
+        if revision not in (self.commit, "main"):
             return _build_error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return None
 
@@ -140,7 +141,7 @@ class HubServer:
         repo_id = match["repo_id"]
         access = {"private": repo_id in self.private, "gated": "manual" if repo_id in self.gated else False}
         siblings = [{"rfilename": name} for name in self._models[repo_id]]
-        return _build_json({"id": repo_id, "sha": COMMIT, "siblings": siblings, **access})
+        return _build_json({"id": repo_id, "sha": self.commit, "siblings": siblings, **access})
 
     def _list_tree(self, _request: Request, match: re.Match[str]) -> Answer:
         """All files below the folder, whatever their depth: huggingface-hub asks with `recursive`."""
@@ -152,7 +153,7 @@ class HubServer:
 
     def _resolve(self, request: Request, match: re.Match[str]) -> Answer:
         file = self._models[match["repo_id"]].get(unquote(match["name"]))
-        commit = {"X-Repo-Commit": COMMIT}
+        commit = {"X-Repo-Commit": self.commit}
         if file is None:
             return _build_error(404, "EntryNotFound", "Entry not found", commit)
         if file.sha256 is None:
