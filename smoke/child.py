@@ -91,7 +91,14 @@ def _run_as_child(job: Job, threads: int | None, record_path: Path, log_path: Pa
     faulthandler.enable(log)
     faulthandler.dump_traceback_later(job.time_limit_s, file=log)
     run_job(job, threads=threads, record=JobRecord(job, record_path))
-    faulthandler.cancel_dump_traceback_later()
+    leave(0)
+
+
+def leave(exit_code: int) -> None:
+    """End this process at once, its answer being on disk: taking torch apart took 1.5 s here, for nothing."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def _leave_parent() -> None:

@@ -28,7 +28,7 @@ if "smoke" not in sys.modules:
     sys.modules["smoke"] = importlib.util.module_from_spec(_SPEC)
     _SPEC.loader.exec_module(sys.modules["smoke"])
 
-from smoke.child import run_in_child
+from smoke.child import leave, run_in_child
 from smoke.contract import (
     SCHEMA,
     RequestError,
@@ -119,4 +119,4 @@ def _find_version(package: str) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

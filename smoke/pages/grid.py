@@ -40,9 +40,7 @@ def check_lines(lines: Sequence[str]) -> None:
         raise ValueError(f"a grid page has {ROWS} lines at most, not {len(lines)}")
     for number, line in enumerate(lines, start=1):
         if len(line) > COLUMNS:
-            raise ValueError(
-                f"line {number} has {len(line)} characters, a grid line {COLUMNS} at most: {line!r}"
-            )
+            raise ValueError(f"line {number} has {len(line)} characters, a grid line has {COLUMNS} at most")
         unknown = sorted(set(line) - set(CHARACTERS))
         if unknown:
             raise ValueError(f"line {number} has characters that the grid has not: {''.join(unknown)!r}")
@@ -63,9 +61,9 @@ def render_grid(lines: Sequence[str], style: GlyphStyle = DEFAULT_STYLE) -> Imag
 
     Raises ValueError when `lines` do not fit; see `check_lines`.
     """
+    check_lines(lines)
     from PIL import Image
 
-    check_lines(lines)
     page = Image.new("L", (PAGE_WIDTH, PAGE_HEIGHT), 255)
     for row, line in enumerate(lines):
         for column, character in enumerate(line):

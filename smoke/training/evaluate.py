@@ -69,8 +69,8 @@ def run_evaluation(
 def build_environment(device: str, model: Any) -> dict[str, Any]:
     """What the pages were read with."""
     on_gpu = device.startswith("cuda")
-    instructions = torch.backends.cpu.get_cpu_capability()
-    cpu = f"{platform.machine()} CPU ({instructions}, {torch.get_num_threads()} threads)"
+    instructions, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    cpu = f"{platform.machine()} CPU ({instructions}, {threads} thread{'' if threads == 1 else 's'})"
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": torch.cuda.get_device_name() if on_gpu else cpu,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -264,26 +265,16 @@ def test_a_flood_of_output_is_bounded(result):
 @pytest.mark.parametrize(
     ("model", "kind", "message"),
     [
-        (
-            "unknown-family",
-            "UnknownFamilyError",
-            "there is no model family 'phlogiston'; known: qwen_vl",
-        ),
-        ("missing", "FileNotFoundError", "there is no folder {base}/nowhere"),
-        ("no-model", "FileNotFoundError", "{dir} holds no config.json, so it is no model"),
-        (
-            "too-long",
-            "ValueError",
-            f"line 1 has 33 characters, a grid line 32 at most: '{'x' * 33}'",
-        ),
+        ("unknown-family", "UnknownFamilyError", "there is no model family 'phlogiston'; known: qwen_vl"),
+        ("missing", "FileNotFoundError", "there is no folder /.*/nowhere"),
+        ("no-model", "FileNotFoundError", "/.* holds no config.json, so it is no model"),
+        ("too-long", "ValueError", "line 1 has 33 characters, .*"),
     ],
 )
 def test_what_cannot_be_done_is_said(result, model, kind, message):
     done = result(model)
     assert (done.outcome, done.fault.type) == (JobOutcome.ERROR, kind)
-    said, _, rest = message.partition("{")
-    assert done.fault.message.startswith(said)
-    assert done.fault.message.endswith(rest.partition("}")[2])
+    assert re.fullmatch(message, done.fault.message)
     assert done.fault.traceback.startswith("Traceback (most recent call last):")
 
 
