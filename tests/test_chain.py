@@ -111,7 +111,8 @@ def test_an_untouched_copy_passes(chain: Chain, tmp_path: Path) -> None:
 
 def test_an_environment_of_the_users_can_be_smoked(chain: Chain, tmp_path: Path) -> None:
     elsewhere = Chain(tmp_path)
-    data = elsewhere.read_json("smoke", "--python", str(chain.find_stack_interpreter()))["data"]
+    relative = os.path.relpath(chain.find_stack_interpreter(), tmp_path)
+    data = elsewhere.read_json("smoke", "--python", relative)["data"]
     assert [(result["stack"], result["verdict"]) for result in data["results"]] == [("environment", "pass")]
     assert list(tmp_path.iterdir()) == []
 

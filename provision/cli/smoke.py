@@ -54,7 +54,9 @@ def smoke_command(
     from provision.actions.check_models import check_models
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
-    results = check_models(ctx, models, model_path=model_path, interpreter=interpreter)
+    # Made absolute, not resolved: an environment's interpreter is a link whose own place is what counts.
+    python = interpreter.absolute() if interpreter else None
+    results = check_models(ctx, models, model_path=model_path, interpreter=python)
     failed = any(result.verdict is Verdict.FAIL for result in results)
     if output == "json":
         envelope = Envelope(
