@@ -30,7 +30,7 @@ def read_state(chain: Chain) -> tuple[bytes, str, list[str]]:
 def test_the_first_apply_says_what_it_proved(chain: Chain) -> None:
     assert chain.first is not None
     out = chain.first.stdout
-    assert re.search(r"tiny_qwen2_vl +pass +0 +6/6 +bf16 +sdpa ", out)
+    assert re.search(r"tiny_qwen2_vl +pass +0 +12/12 +bf16 +sdpa ", out)
     assert "tiny_qwen2_vl: pass, read every character, the nonce among them" in out
     assert f"generation 1 is active; {chain.config} says so" in out
     assert "This proves the chain: the embedded model is no production OCR." in out
@@ -78,7 +78,7 @@ def test_a_second_apply_has_nothing_to_do(chain: Chain) -> None:
 def test_each_smoke_draws_its_own_nonce(chain: Chain) -> None:
     results = [chain.read_json("smoke")["data"]["results"][0] for _ in range(2)]
     for result in results:
-        assert (result["verdict"], result["cer"], result["keywords_found"]) == ("pass", 0.0, 6)
+        assert (result["verdict"], result["cer"], result["keywords_found"]) == ("pass", 0.0, 12)
         assert result["nonce"] in result["text"]
         assert (result["dtype"], result["attention"], result["device"]) == ("bfloat16", "sdpa", "cpu")
         for figure in ("load_s", "first_token_s", "tokens_per_s", "peak_memory_bytes"):

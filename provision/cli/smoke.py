@@ -82,7 +82,7 @@ def _build_finding(result: SmokeResult) -> Finding:
 
 
 def print_results(results: Sequence[SmokeResult]) -> None:
-    """A table, then what each model read."""
+    """A table, then what each model read of its first page."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -94,7 +94,8 @@ def print_results(results: Sequence[SmokeResult]) -> None:
     console.print(table)
     for result in results:
         console.print(f"\n{result.model}: {result.verdict}, {result.reason}", style=_COLOURS[result.verdict])
-        for line in result.text.splitlines() or ["(no text)"]:
+        text = result.scores[0].text if result.scores else ""
+        for line in text.splitlines() or ["(no text)"]:
             console.print(f"  | {line}")
 
 

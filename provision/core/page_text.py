@@ -33,7 +33,7 @@ def build_nonce(random: Random) -> str:
     return "-".join(groups)
 
 
-def build_grid_page(random: Random) -> PageText:
+def build_grid_page(random: Random, *, name: str = "grid") -> PageText:
     """A small invoice for the character grid: the figures and the nonce are drawn anew each time."""
     nonce = build_nonce(random)
     number = random.randint(1000, 9999)
@@ -47,7 +47,7 @@ def build_grid_page(random: Random) -> PageText:
         f"REF {nonce}",
     )
     return PageText(
-        name="grid",
+        name=name,
         lines=lines,
         keywords=("INVOICE", "DATE", "ITEM", "QTY", "PRICE", "TOTAL"),
         nonce=nonce,

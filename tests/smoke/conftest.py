@@ -1,4 +1,4 @@
-"""A stack's interpreter, models to break, and one run of the worker over all of them."""
+"""Models to break, and one run of the worker over all of them."""
 
 from __future__ import annotations
 
@@ -55,15 +55,6 @@ def make_remote_model(folder: Path, code: str) -> Path:
 def make_worker_env(home: Path) -> dict[str, str]:
     """What the worker needs, with folders of its own for what remote code leaves."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), "TOKENIZERS_PARALLELISM": "false"}
-
-
-@pytest.fixture(scope="session")
-def stack_python() -> Path:
-    """An interpreter with torch, transformers, pillow and accelerate, torchvision or not."""
-    path = os.environ.get("PROVISION_TEST_STACK_PYTHON")
-    if not path:
-        pytest.skip("PROVISION_TEST_STACK_PYTHON names no interpreter of a stack")
-    return Path(path)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,31 @@
+"""The wheel carries what the tool needs where it is installed without the repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def list_tracked(folder: str) -> set[str]:
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and "training" not in path.parts
+    }
+
+
+def test_the_wheel_holds_profiles_worker_and_embedded_models_and_no_training(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    data = {name.removeprefix("provision/_data/") for name in names if name.startswith("provision/_data/")}
+    assert data == list_tracked("profiles") | list_tracked("smoke")
+    assert {name for name in names if name.startswith("provision/") and "_data" not in name} == list_tracked(
+        "provision"
+    )
