@@ -16,6 +16,10 @@ from provision.system.resources import find_embedded_model
 from provision.system.store import Store
 
 
+# What describes an embedded model and is not part of it: a better sentence is no new revision.
+_DOCUMENTS = ("README.md", "evaluation.json")
+
+
 class ModelFiles(Struct, frozen=True, kw_only=True):
     """Where a model lies and which revision it is: a Hub commit, or the hash of an embedded folder."""
 
@@ -26,7 +30,7 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
 def identify_revision(ctx: Context, model: ModelSpec) -> str:
     """The revision that `model` is configured at, without fetching anything."""
     if model.embedded is not None:
-        return hash_folder(find_embedded_model(ctx.data_dir, model.embedded))
+        return hash_folder(find_embedded_model(ctx.data_dir, model.embedded), leave_out=_DOCUMENTS)
     return str(model.revision)
 
 
@@ -37,7 +41,7 @@ def ensure_weights(ctx: Context, store: Store, model: ModelSpec) -> ModelFiles:
         ctx.reporter.detail(f"{model.repo_id} at {revision[:12]}")
         return ModelFiles(folder=fetch_model(str(model.repo_id), revision, env=ctx.env), revision=revision)
     folder = store.weights_dir / f"{model.embedded}-{revision[:12]}"
-    if not folder.exists() or hash_folder(folder) != revision:
+    if not folder.exists() or hash_folder(folder, leave_out=_DOCUMENTS) != revision:
         _copy_whole(find_embedded_model(ctx.data_dir, model.embedded), folder)
     return ModelFiles(folder=folder, revision=revision)
 
@@ -47,7 +51,7 @@ def _copy_whole(source: Path, folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial)
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(*_DOCUMENTS))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except OSError as error:

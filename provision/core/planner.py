@@ -16,7 +16,7 @@ from provision.model.profile import Profile, TorchBuild
 
 # Raised when the meaning of a generation changes, so that every machine verifies anew.
 _FINGERPRINT_VERSION = 1
-_NOT_DECIDING = {"evidence", "notes", "title", "name"}
+_NOT_DECIDING = {"evidence", "notes", "title", "name", "licence", "production", "weights_bytes"}
 
 
 def build_fingerprint(

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -40,10 +41,13 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def hash_folder(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files below `folder`, independent of order and times."""
+def hash_folder(folder: Path, *, leave_out: Collection[str] = ()) -> str:
+    """SHA-256 over the names and contents of all files below `folder`, independent of order and times.
+
+    Files whose name is in `leave_out` do not count.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in leave_out):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
 

@@ -38,6 +38,7 @@ def render_card(record: dict[str, Any]) -> str:
         training_date=training["date"],
         steps=f"{training['steps']:,}",
         batch=training["batch"],
+        limit_s=f"{training['limit_s']:.0f}",
         seconds=f"{training['seconds']:.0f}",
         training_first_seed=training["seeds"][0],
         training_last_seed=training["seeds"][1],

@@ -151,8 +151,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=EMBEDDED_DIR, help="the model's folder")
     parser.add_argument("--record", type=Path, help="a JSON file that says how it was trained")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--steps", type=int, default=9500)
-    parser.add_argument("--limit-s", type=float, default=3600.0, help="stop after so many seconds")
+    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--limit-s", type=float, default=3600.0, help="most seconds to train")
     parser.add_argument("--batch", type=int, default=384, help="pages per step")
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -165,6 +165,7 @@ def main() -> None:
         "weights_bytes": weights_path.stat().st_size,
         "batch": options.batch,
         "steps": steps,
+        "limit_s": options.limit_s,
         "seconds": round(seconds, 1),
         "seeds": [0, steps - 1],
         "last_batch": progress._asdict(),
