@@ -15,7 +15,6 @@ from provision.system.hub import fetch_model
 from provision.system.resources import find_embedded_model
 from provision.system.store import Store
 
-
 # What describes an embedded model and is not part of it: a better sentence is no new revision.
 _DOCUMENTS = ("README.md", "evaluation.json")
 
