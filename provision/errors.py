@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -92,10 +93,10 @@ class ApplyFailedError(ProvisionError):
 
 
 class SmokeFailedError(ProvisionError):
-    """No model read its pages; `results` holds the verdicts with their evidence."""
+    """No model read its pages; `results` holds a SmokeResult for each."""
 
     exit_code = ExitCode.NO
 
-    def __init__(self, message: str, *, hint: str | None = None, results: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, results: tuple[Any, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.results = results

@@ -226,6 +226,7 @@ def test_a_model_that_fails_leaves_everything_as_it_was(copied: Chain, tmp_path:
     done = copied.provision("apply", "cpu", PYTHONPATH=str(tool))
     assert done.returncode == 1, done.stderr
     assert "error: no model passed: tiny_qwen2_vl: the text begins '!!!!!!!!!!!!!!!!': " in done.stderr
+    assert re.search(r"tiny_qwen2_vl +fail ", done.stdout)
     assert "layers.1.mlp.down_proj" in done.stderr
     assert read_state(copied) == before
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.options import build_context, models_option, output_option, root_options
-from provision.cli.output import Envelope, print_envelope
+from provision.cli.output import Envelope, print_envelope, print_error
 from provision.cli.plan import build_plan_data, print_plan, render_nothing_to_do
 from provision.cli.smoke import build_results_data, print_results
-from provision.errors import ExitCode
+from provision.errors import ExitCode, SmokeFailedError
 
 if TYPE_CHECKING:
     from provision.actions.apply import Applied
+    from provision.model.plan import Plan
 
 
 @click.command("apply")
@@ -42,13 +43,19 @@ def apply_command(
     from provision.actions.apply import apply
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
-    applied = apply(
-        ctx,
-        profile,
-        models,
-        dry_run=dry_run,
-        show_plan=lambda plan: print_plan(plan, to_stderr=True) if output == "text" else None,
-    )
+
+    def show_plan(plan: Plan) -> None:
+        if output == "text":
+            print_plan(plan, to_stderr=True)
+
+    try:
+        applied = apply(ctx, profile, models, dry_run=dry_run, show_plan=show_plan)
+    except SmokeFailedError as error:
+        if output == "text":
+            print_results(error.results)
+        data = {"changed": False, "results": build_results_data(error.results)}
+        print_error(error, command="apply", output=output, data=data)
+        return int(error.exit_code)
     failed = applied.failed_models
     if output == "json":
         generation = applied.generation.number if applied.generation else None

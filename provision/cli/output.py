@@ -99,4 +99,5 @@ def build_console() -> Console:
     """Rich on stdout: as wide as the terminal, and wide enough for all where no terminal is."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    watched = sys.stdout is not None and sys.stdout.isatty()
+    return Console(highlight=False, markup=False, width=None if watched else _FILE_WIDTH)
