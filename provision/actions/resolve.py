@@ -37,7 +37,7 @@ class ResolvedStack(Struct, frozen=True, kw_only=True):
 
 def load_package_settings(ctx: Context) -> PackageSettings:
     """What the user's pip configuration and environment name."""
-    return parse_package_settings(load_pip_files(ctx.env), ctx.env)
+    return parse_package_settings(load_pip_files(ctx.env), ctx.env, base=str(Path.cwd()))
 
 
 def build_uv(ctx: Context, settings: PackageSettings, folder: Path) -> Uv:
@@ -129,9 +129,10 @@ def _lock(
 ) -> StackLock:
     from packaging.tags import sys_tags
 
-    pair = [f"torch=={offer.torch}"]
+    # Arbitrary equality: with two signs, `2.13.0+cpu` would do for `2.13.0` and be preferred.
+    pair = [f"torch==={offer.torch}"]
     if offer.torchvision is not None:
-        pair.append(f"torchvision=={offer.torchvision}")
+        pair.append(f"torchvision==={offer.torchvision}")
     ctx.reporter.detail(f"resolving {', '.join([*pair, *spec.requirements])}")
     resolution = uv.compile(
         [*pair, *spec.requirements], python=ctx.python, sources=sources, torch_source=torch_source
@@ -139,9 +140,19 @@ def _lock(
     if resolution.pylock is None:
         raise DownloadError(
             f"the packages of stack {spec.name} cannot be resolved: {_hide(torch_source, resolution.error)}",
-            hint="provision doctor   # shows which sources answer",
+            hint="provision doctor --network   # shows which sources answer",
         )
     resolved = parse_resolution(resolution.pylock, sys_tags())
+    locked = {wheel.name: wheel.version for wheel in resolved}
+    if (locked.get("torch"), locked.get("torchvision", offer.torchvision)) != (
+        offer.torch,
+        offer.torchvision,
+    ):
+        raise DownloadError(
+            f"the sources do not agree on torch {offer.torch}: resolving all packages gave "
+            f"torch {locked.get('torch')} and torchvision {locked.get('torchvision')}",
+            hint="provision doctor --network   # shows what each source offers",
+        )
     unknown = {wheel.name: wheel.url for wheel in resolved if wheel.size_bytes is None and wheel.url}
     return build_lock(resolved, fetch_sizes(unknown, certificate=uv.settings.certificate, env=ctx.env))
 
@@ -164,5 +175,5 @@ def _no_source(build: TorchBuild, attempts: Sequence[SourceAttempt]) -> Download
     wanted = f"torch {build.torch} for {'the CPU' if build.cuda is None else build.tag}"
     return DownloadError(
         f"no source of packages serves {wanted}. {answers}",
-        hint="name a mirror in PIP_INDEX_URL or PIP_FIND_LINKS, or check the network: provision doctor",
+        hint="name a mirror in PIP_INDEX_URL or PIP_FIND_LINKS, or check the network: provision doctor --network",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -41,10 +42,13 @@ class _Value(NamedTuple):
     origin: str
 
 
-def parse_package_settings(files: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> PackageSettings:
+def parse_package_settings(
+    files: Iterable[tuple[str, str]], environ: Mapping[str, str], *, base: str = ""
+) -> PackageSettings:
     """Merge pip's files, lowest precedence first, with `PIP_*` and `UV_*` of `environ`.
 
     `files` holds (path, text). As with pip, a value replaces the same key of lower precedence as a whole.
+    Relative paths are taken from `base`, the user's working folder, since uv runs in another.
     Raises BadFileError for a file that is no INI file, with its path and line.
     """
     values: dict[str, _Value] = {}
@@ -58,7 +62,7 @@ def parse_package_settings(files: Iterable[tuple[str, str]], environ: Mapping[st
     for name, key in reversed(_UV_VARIABLES.items()):
         if environ.get(name):
             values[key] = _Value(environ[name], name)
-    return _build_settings(values)
+    return _build_settings(values, base, environ.get("HOME", "~"))
 
 
 def _parse_file(path: str, text: str) -> dict[str, _Value]:
@@ -82,7 +86,7 @@ def _parse_file(path: str, text: str) -> dict[str, _Value]:
     return found
 
 
-def _build_settings(values: Mapping[str, _Value]) -> PackageSettings:
+def _build_settings(values: Mapping[str, _Value], base: str, home: str) -> PackageSettings:
     no_index = "no-index" in values and values["no-index"].text.strip().lower() in _TRUE
     sources: list[Source] = []
     for key, kind in (
@@ -92,14 +96,14 @@ def _build_settings(values: Mapping[str, _Value]) -> PackageSettings:
     ):
         if key in values and not (no_index and kind is not SourceKind.FIND_LINKS):
             value = values[key]
-            sources += [build_source(kind, location, value.origin) for location in value.text.split()]
+            locations = (_anchor(location, base, home) for location in value.text.split())
+            sources += [build_source(kind, location, value.origin) for location in locations]
     timeout = values.get("timeout") or values.get("default-timeout")
     return PackageSettings(
         sources=tuple(sources),
-        replaces_default=any(source.kind is SourceKind.INDEX for source in sources),
         no_index=no_index,
-        certificate=_text(values, "cert"),
-        client_certificate=_text(values, "client-cert"),
+        certificate=_path(values, "cert", base, home),
+        client_certificate=_path(values, "client-cert", base, home),
         proxy=_text(values, "proxy"),
         trusted_hosts=tuple(values["trusted-host"].text.split()) if "trusted-host" in values else (),
         timeout_s=float(timeout.text) if timeout and _is_number(timeout.text) else None,
@@ -126,6 +130,20 @@ def build_label(location: str) -> str:
 
 def _text(values: Mapping[str, _Value], key: str) -> str | None:
     return values[key].text.strip() if key in values else None
+
+
+def _path(values: Mapping[str, _Value], key: str, base: str, home: str) -> str | None:
+    text = _text(values, key)
+    return None if text is None else _anchor(text, base, home)
+
+
+def _anchor(location: str, base: str, home: str) -> str:
+    """A path as it is meant wherever uv runs; a URL, also one with uv's `name=` before it, as it is."""
+    if "://" in location:
+        return location
+    expanded = home + location[1:] if location.startswith("~/") else location
+    absolute = PurePosixPath(expanded).is_absolute() or PureWindowsPath(expanded).is_absolute()
+    return expanded if absolute or not base else f"{base}/{expanded}"
 
 
 def _is_number(text: str) -> bool:

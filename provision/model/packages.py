@@ -33,12 +33,11 @@ class Source(Struct, frozen=True, kw_only=True):
 class PackageSettings(Struct, frozen=True, kw_only=True):
     """What the user's pip and uv configuration says about getting packages.
 
-    `sources` in pip's order: the index, extra indexes, then find-links. `replaces_default` is True when an
-    index of the user's stands in the default index's place; `no_index` when no index may be asked at all.
+    `sources` in pip's order: the index, extra indexes, then find-links. `no_index` means that no index may be
+    asked at all.
     """
 
     sources: tuple[Source, ...] = ()
-    replaces_default: bool = False
     no_index: bool = False
     certificate: str | None = None
     client_certificate: str | None = None

@@ -39,7 +39,8 @@ def list_pip_files(environ: Mapping[str, str], *, platform: str = sys.platform) 
     chosen = environ.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return []
-    home = Path(environ.get("USERPROFILE" if platform == "win32" else "HOME") or Path.home())
+    # Without a home there are no files of the user's: a folder that is not there stands for it.
+    home = Path(environ.get("USERPROFILE" if platform == "win32" else "HOME") or os.devnull)
     list_places = {"win32": _list_windows_places, "darwin": _list_macos_places}.get(
         platform, _list_linux_places
     )

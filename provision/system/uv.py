@@ -16,6 +16,12 @@ _NO_SOLUTION = 1
 _COMPILE_LIMIT_S = 300.0
 _SYNC_LIMIT_S = 3600.0
 _ASK_LIMIT_S = 30.0
+# The sources, which are among the settings, and what would bend a resolution behind our back.
+_NOT_PASSED_ON = {
+    *("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"),
+    *("UV_TORCH_BACKEND", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_RESOLUTION", "UV_PRERELEASE"),
+    *("UV_INDEX_STRATEGY", "UV_NO_BINARY", "UV_PROJECT", "UV_WORKING_DIRECTORY", "VIRTUAL_ENV"),
+}
 _INSTALL_UV = "python -m pip install --upgrade uv"
 
 
@@ -60,7 +66,7 @@ class Uv(Struct, frozen=True, kw_only=True):
         self, requirements: Sequence[str], *, python: Path, sources: Iterable[Source], torch_source: Source
     ) -> Resolution:
         """Resolve `requirements` with everything they need, torch and torchvision from `torch_source`."""
-        project = _render_project(requirements, torch_source)
+        project = _render_project(requirements, torch_index=self._find_torch_index(torch_source))
         argv = [*self._compile_argv(python), *_combine(sources, no_index=self.settings.no_index)]
         return self._compile(argv, project, self._build_env(), timeout_s=_COMPILE_LIMIT_S)
 
@@ -85,19 +91,30 @@ class Uv(Struct, frozen=True, kw_only=True):
         Raises ToolError with uv's words.
         """
         argv = [str(self.binary), "pip", "sync", "--python", str(python), "--require-hashes", "--strict"]
-        argv += [
-            "--link-mode",
-            "hardlink",
-            "--only-binary",
-            ":all:",
-            *_combine(sources, no_index=self.settings.no_index),
-        ]
+        argv += ["--link-mode", "hardlink", "--only-binary", ":all:"]
+        argv += _combine(sources, no_index=self.settings.no_index)
         # The hashes bind every file, so all sources may be looked through for the one that has it.
-        if torch_source.kind is SourceKind.PYTORCH:
-            argv += ["--index", str(torch_source.location)]
+        torch_index = self._find_torch_index(torch_source)
+        argv += ["--index", torch_index] if torch_index else []
         argv += [str(lock_path)]
         completed = self._run(argv, self._build_env(), timeout_s=_SYNC_LIMIT_S, on_line=on_line)
         _check(completed, "uv could not install the locked packages")
+
+    def _find_torch_index(self, source: Source) -> str | None:
+        """The index that torch is tied to, so that no other source's file of that version slips in.
+
+        None for a folder. The default index is uv's own knowledge, and uv is asked for it.
+        """
+        if source.kind is SourceKind.FIND_LINKS:
+            return None
+        if source.location is not None:
+            return source.location
+        (self.cwd / "pyproject.toml").write_text(_render_project([]), encoding="utf-8")
+        argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--quiet", "--no-header"]
+        done = self._run([*argv, "--emit-index-url"], self._build_env(), timeout_s=_ASK_LIMIT_S)
+        _check(done, "uv does not say which its default index is")
+        options = (line.partition(" ") for line in done.stdout.splitlines())
+        return next((value for name, _, value in options if name == "--index-url"), None)
 
     def _compile_argv(self, python: Path) -> list[str]:
         argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--quiet", "--python", str(python)]
@@ -133,8 +150,7 @@ class Uv(Struct, frozen=True, kw_only=True):
 
         uv's own variables for sources are taken out: they are among `settings.sources`, each in its turn.
         """
-        own = {"UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"}
-        env = {key: value for key, value in self.env.items() if key not in own}
+        env = {key: value for key, value in self.env.items() if key not in _NOT_PASSED_ON}
         settings = self.settings
         if settings.certificate:
             env.setdefault("SSL_CERT_FILE", settings.certificate)
@@ -153,11 +169,12 @@ def _isolate(source: Source) -> list[str]:
     """Arguments that let uv see nothing but `source`."""
     match source.kind:
         case SourceKind.FIND_LINKS:
-            return ["--no-index", "--find-links", str(source.location)]
+            return ["--no-config", "--no-index", "--find-links", str(source.location)]
         case SourceKind.DEFAULT:
+            # A uv.toml of the user's is part of what uv takes for its default.
             return []
         case _:
-            return ["--default-index", str(source.location)]
+            return ["--no-config", "--default-index", str(source.location)]
 
 
 def _combine(sources: Iterable[Source], *, no_index: bool) -> list[str]:
@@ -178,15 +195,14 @@ def _combine(sources: Iterable[Source], *, no_index: bool) -> list[str]:
     return argv
 
 
-def _render_project(requirements: Sequence[str], torch_source: Source | None = None) -> str:
+def _render_project(requirements: Sequence[str], *, torch_index: str | None = None) -> str:
     """A project file, since only there an index can be tied to the packages that may come from it."""
     lines = ["[project]", 'name = "stack"', 'version = "0"', "dependencies = ["]
     lines += [f"  {_quote(requirement)}," for requirement in requirements]
     lines += ["]"]
-    if torch_source is not None and torch_source.kind is SourceKind.PYTORCH:
-        lines += ["[[tool.uv.index]]", 'name = "pytorch"', f"url = {_quote(str(torch_source.location))}"]
-        lines += ["explicit = true", "[tool.uv.sources]"]
-        lines += ['torch = { index = "pytorch" }', 'torchvision = { index = "pytorch" }']
+    if torch_index is not None:
+        lines += ["[[tool.uv.index]]", 'name = "torch"', f"url = {_quote(torch_index)}", "explicit = true"]
+        lines += ["[tool.uv.sources]", 'torch = { index = "torch" }', 'torchvision = { index = "torch" }']
     return "\n".join(lines) + "\n"
 
 

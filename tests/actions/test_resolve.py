@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from provision.actions.build import build_stack
 from provision.actions.resolve import resolve_stack
 from provision.errors import DownloadError
 from provision.model.packages import Answer
+from provision.system.store import Store
 from tests.support.reports import Recorder
 from tests.support.sources import DEAD, PLATFORM, SPEC, make_build, make_context, make_wheels
 from tests.support.wheels import build_wheel, serve_index
@@ -89,6 +91,41 @@ def test_a_gpu_profile_never_takes_cpu_wheels_and_says_what_each_source_answered
         "no source of packages serves torch 2.13.0 for cu130. "
         f"{wheels}: torch 2.13.0+cpu is built for the CPU, not for cu130"
     )
+
+
+def test_the_accepted_torch_is_the_one_that_is_locked(tmp_path: Path) -> None:
+    """A folder has a CPU build of the same version, which sorts above the CUDA pair that was accepted."""
+    folder = make_wheels(tmp_path / "wheels", ("torch", "2.13.0+cpu"))
+    mirror = tmp_path / "mirror"
+    build_wheel(mirror, "torch", "2.13.0")
+    build_wheel(mirror, "torchvision", "0.28.0", requires=("torch==2.13.0",))
+    with serve_index(tmp_path / "index", mirror) as url:
+        env = {"PIP_FIND_LINKS": str(folder), "PIP_INDEX_URL": url}
+        stack = resolve_stack(make_context(tmp_path, env), SPEC, make_build("cu130"), PLATFORM)
+    assert (stack.offer.torch, stack.offer.tag) == ("2.13.0", "cu130")
+    assert {wheel.name: wheel.version for wheel in stack.lock.wheels} == {
+        "numpy": "2.4.6",
+        "torch": "2.13.0",
+        "torchvision": "0.28.0",
+        "transformers": "5.22.2",
+    }
+
+
+def test_torch_of_the_default_index_beside_a_mirror_that_lacks_it(tmp_path: Path) -> None:
+    """uv is told its default index by a uv.toml, as it may be; a mirror of the user's has all but torch."""
+    default = tmp_path / "default"
+    build_wheel(default, "torch", "2.13.0")
+    build_wheel(default, "torchvision", "0.28.0", requires=("torch==2.13.0",))
+    mirror = make_wheels(tmp_path / "mirror")
+    with serve_index(tmp_path / "a", default) as default_url, serve_index(tmp_path / "b", mirror) as url:
+        settings = tmp_path / ".config" / "uv" / "uv.toml"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(f'[[index]]\nurl = "{default_url}"\ndefault = true\n')
+        ctx = make_context(tmp_path, {"PIP_INDEX_URL": url})
+        stack = resolve_stack(ctx, SPEC, make_build("cu130"), PLATFORM)
+        manifest = build_stack(ctx, Store(tmp_path), stack)
+    assert [item.answer for item in stack.attempts] == [Answer.LACKS, Answer.UNREACHABLE, Answer.SERVES]
+    assert (manifest.torch, manifest.torchvision, manifest.tag) == ("2.13.0", "0.28.0", "cu130")
 
 
 def test_a_password_in_a_source_reaches_no_message(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ def test_files_and_environment_in_pips_order() -> None:
             source(SourceKind.EXTRA_INDEX, "https://b.example/simple", "/home/u/.config/pip/pip.conf"),
             source(SourceKind.FIND_LINKS, "/srv/wheels", "/home/u/.config/pip/pip.conf"),
         ),
-        replaces_default=True,
         certificate="/etc/ca.pem",
     )
 
@@ -56,7 +55,6 @@ def test_no_index_leaves_only_folders() -> None:
     settings = parse_package_settings([], env)
     assert settings.no_index
     assert [item.kind for item in settings.sources] == [SourceKind.FIND_LINKS]
-    assert not settings.replaces_default
 
 
 def test_uvs_own_variables_stand_above_pips() -> None:
@@ -96,6 +94,18 @@ def test_a_password_never_reaches_a_label() -> None:
 @pytest.mark.parametrize("path", ["/srv/wheels", "C:\\wheels", "wheels"])
 def test_a_path_is_its_own_label(path: str) -> None:
     assert build_label(path) == path
+
+
+def test_relative_paths_are_the_users_own() -> None:
+    env = {"PIP_FIND_LINKS": "wheels ~/more C:\\w file:///abs", "PIP_CERT": "ca.pem", "HOME": "/home/u"}
+    settings = parse_package_settings([], env, base="/work dir")
+    assert [item.location for item in settings.sources] == [
+        "/work dir/wheels",
+        "/home/u/more",
+        "C:\\w",
+        "file:///abs",
+    ]
+    assert settings.certificate == "/work dir/ca.pem"
 
 
 def test_a_broken_file_is_named() -> None:
