@@ -18,6 +18,7 @@ from provision.errors import ApplyFailedError, SmokeFailedError
 from provision.model.plan import Plan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.model.state import GenerationRecord, ModelRecord, StackRecord
+from provision.system.files import list_sizes
 from provision.system.stack_folder import find_interpreter
 from provision.system.store import Store, build_holder
 
@@ -141,6 +142,7 @@ def _build_record(
             revision=files[result.model].revision,
             attention=str(result.attention),
             dtype=str(result.dtype),
+            files=list_sizes(files[result.model].folder),
         )
         for result in passed
     )

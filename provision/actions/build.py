@@ -7,6 +7,7 @@ from pathlib import Path
 
 from provision.actions.context import Context
 from provision.actions.resolve import ResolvedStack, build_uv, load_package_settings
+from provision.actions.wholeness import check_stack
 from provision.model.state import StackManifest
 from provision.system.files import write_atomic
 from provision.system.stack_folder import (
@@ -26,14 +27,14 @@ def name_stack_dir(store: Store, stack: ResolvedStack) -> Path:
 
 
 def build_stack(ctx: Context, store: Store, stack: ResolvedStack) -> StackManifest:
-    """Make the stack complete and give its manifest; one that is complete already is kept as it is.
+    """Make the stack complete and give its manifest; one that is complete and whole is kept as it is.
 
-    What an interrupted build left is removed first: uv's cache makes building again cheap, and a partial
-    installation cannot be told from a whole one by looking at it. Raises ToolError with uv's words.
+    What an interrupted build left, or somebody altered, is removed first: uv's cache makes building again
+    cheap. Raises ToolError with uv's words.
     """
     folder = name_stack_dir(store, stack)
     manifest = load_manifest(folder)
-    if manifest is not None:
+    if manifest is not None and check_stack(folder) is None:
         return manifest
     remove_stack(folder)
     settings = load_package_settings(ctx)

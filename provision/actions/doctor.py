@@ -11,14 +11,15 @@ from provision.actions.detect import Detection, detect
 from provision.actions.knowledge import load_catalogue
 from provision.actions.resolve import build_uv, find_torch, load_package_settings
 from provision.actions.situation import read_config_text
+from provision.actions.wholeness import check_stack, check_weights
 from provision.core.checks import CHECKS, Checkup, StackState
 from provision.core.config_doc import check_config, diff_config
 from provision.core.models import build_stack_specs, choose_models
-from provision.errors import BadFileError, ToolError, UsageError
+from provision.errors import BadFileError, StateError, ToolError, UsageError
 from provision.model.finding import Finding
 from provision.model.packages import SourceAttempt
 from provision.model.state import GenerationRecord, StackRecord
-from provision.system.stack_folder import load_manifest, take_inventory
+from provision.system.stack_folder import load_manifest
 from provision.system.store import Store
 from provision.system.uv import ask_version, find_uv
 
@@ -42,10 +43,11 @@ def examine(ctx: Context, *, only: Sequence[str] = (), network: bool = False) ->
 def _take_checkup(ctx: Context, *, network: bool) -> Checkup:
     detection = detect(ctx)
     store = Store(ctx.root)
-    active = store.load_active()
+    active, pending, state_problem = _look_at_state(store)
     uv_version, uv_problem = _ask_uv(ctx)
     config_exists, config_problem, drift = _look_at_config(store, active)
     minor = int(detection.facts.host.python_version.split(".")[1])
+    models = active.models if active else ()
     return Checkup(
         facts=detection.facts,
         profile=detection.profile,
@@ -56,15 +58,21 @@ def _take_checkup(ctx: Context, *, network: bool) -> Checkup:
         config_exists=config_exists,
         config_problem=config_problem,
         drift=drift,
-        pending=store.load_pending() is not None,
+        pending=pending,
+        state_problem=state_problem,
         generation=active.number if active else None,
         stacks=tuple(_look_at_stack(store, stack) for stack in active.stacks) if active else (),
-        missing_weights=tuple(
-            model.key for model in (active.models if active else ()) if not Path(model.model_dir).is_dir()
-        ),
+        weights_problems=tuple(f"{m.key}: {problem}" for m in models if (problem := check_weights(m))),
         smoke=active.smoke if active else (),
         sources=_ask_sources(ctx, detection) if network and detection.profile else None,
     )
+
+
+def _look_at_state(store: Store) -> tuple[GenerationRecord | None, bool, str | None]:
+    try:
+        return store.load_active(), store.load_pending() is not None, None
+    except StateError as error:
+        return None, False, f"{error.message}; {error.hint}"
 
 
 def _ask_uv(ctx: Context) -> tuple[str | None, str | None]:
@@ -77,12 +85,12 @@ def _ask_uv(ctx: Context) -> tuple[str | None, str | None]:
 def _look_at_config(
     store: Store, active: GenerationRecord | None
 ) -> tuple[bool, str | None, tuple[str, ...]]:
-    config = store.load_config()
     try:
+        config = store.load_config()
         text = read_config_text(store, config)
         check_config(text, where=str(store.config_path))
         drift = diff_config(text, active.config) if active and config is not None else ()
-    except BadFileError as error:
+    except (BadFileError, StateError) as error:
         return True, error.message, ()
     return config is not None, None, tuple(f"{item.key_path} is {item.found}" for item in drift)
 
@@ -90,17 +98,11 @@ def _look_at_config(
 def _look_at_stack(store: Store, stack: StackRecord) -> StackState:
     folder = store.state_dir / stack.path
     manifest = load_manifest(folder)
-    if manifest is None:
-        problem: str | None = "it is missing or was not finished"
-    else:
-        problem = None
-        try:
-            if take_inventory(folder).packages != manifest.packages:
-                problem = "its packages are not those that were installed"
-        except ToolError as error:
-            problem = error.message
     return StackState(
-        name=stack.name, path=str(folder), problem=problem, packages=len(manifest.packages) if manifest else 0
+        name=stack.name,
+        path=str(folder),
+        problem=check_stack(folder),
+        packages=len(manifest.packages) if manifest else 0,
     )
 
 

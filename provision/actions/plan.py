@@ -10,9 +10,9 @@ from provision.actions.build import name_stack_dir
 from provision.actions.context import Context
 from provision.actions.resolve import ResolvedStack, resolve_stack
 from provision.actions.situation import Situation, survey
+from provision.actions.wholeness import check_stack
 from provision.core.planner import build_plan
 from provision.model.plan import Plan, PlannedStack
-from provision.system.stack_folder import load_manifest
 from provision.system.store import Store
 
 
@@ -32,6 +32,8 @@ def prepare(ctx: Context, store: Store, profile_name: str, requested: Sequence[s
         ctx.reporter.warn(
             f"config.yaml names the model {key!r}, which the catalogue does not know; it is left alone"
         )
+    if situation.problem is not None:
+        ctx.reporter.warn(f"the active generation is not whole: {situation.problem}; it is repaired")
     if situation.is_current:
         return Prepared(situation=situation, plan=None, resolved=())
     ctx.reporter.step(f"resolving packages for profile {situation.profile.name}")
@@ -60,5 +62,5 @@ def _plan_stack(store: Store, stack: ResolvedStack) -> PlannedStack:
         torch=stack.offer.torch,
         torchvision=stack.offer.torchvision,
         attempts=stack.attempts,
-        complete=load_manifest(folder) is not None,
+        complete=check_stack(folder) is None,
     )

@@ -10,6 +10,7 @@ from provision.actions.context import Context
 from provision.actions.detect import Detection, detect
 from provision.actions.knowledge import load_catalogue
 from provision.actions.weights import identify_revision
+from provision.actions.wholeness import find_problem
 from provision.core.config_doc import diff_config, wanted_models
 from provision.core.models import Selection, StackSpec, build_stack_specs, choose_models
 from provision.core.planner import build_fingerprint
@@ -17,13 +18,13 @@ from provision.core.profiles import choose_profile
 from provision.errors import BadFileError
 from provision.model.config import Drift
 from provision.model.profile import Profile, TorchBuild
+from provision.model.smoke import Verdict
 from provision.model.state import GenerationRecord
-from provision.system.stack_folder import load_manifest
 from provision.system.store import Store
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """All that decides what an apply has to do."""
+    """All that decides what an apply has to do. `problem` is what the active generation lacks on disk."""
 
     detection: Detection
     profile: Profile
@@ -33,14 +34,19 @@ class Situation(Struct, frozen=True, kw_only=True):
     fingerprint: str
     active: GenerationRecord | None
     drift: tuple[Drift, ...]
-    complete: bool
+    problem: str | None
     production_models: tuple[str, ...]
 
     @property
     def is_current(self) -> bool:
-        """The active generation is what is wanted, whole on disk, and config.yaml says so."""
-        same = self.active is not None and self.active.fingerprint == self.fingerprint
-        return same and self.complete and not self.drift
+        """The active generation is what is wanted, every model passed, and disk and config.yaml agree.
+
+        A model that failed is wanted still: what kept it from reading may have passed.
+        """
+        if self.active is None or self.active.fingerprint != self.fingerprint:
+            return False
+        passed = all(result.verdict is not Verdict.FAIL for result in self.active.smoke)
+        return passed and self.problem is None and not self.drift
 
 
 def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[str]) -> Situation:
@@ -65,7 +71,7 @@ def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[st
         ),
         active=active,
         drift=() if active is None else diff_config(config_text, active.config, where=str(store.config_path)),
-        complete=active is not None and _is_whole(store, active),
+        problem=None if active is None else find_problem(store, active),
         production_models=tuple(model.key for model in catalogue.models if model.production),
     )
 
@@ -80,8 +86,3 @@ def read_config_text(store: Store, config: bytes | None) -> str:
         raise BadFileError(
             f"{store.config_path}: not UTF-8 at byte {error.start}", hint=f"file {store.config_path}"
         ) from error
-
-
-def _is_whole(store: Store, record: GenerationRecord) -> bool:
-    stacks = all(load_manifest(store.state_dir / stack.path) is not None for stack in record.stacks)
-    return stacks and all((store.root / model.model_dir).is_dir() for model in record.models)

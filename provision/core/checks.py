@@ -42,9 +42,10 @@ class Checkup(Struct, frozen=True, kw_only=True):
     config_problem: str | None
     drift: tuple[str, ...]
     pending: bool
+    state_problem: str | None
     generation: int | None
     stacks: tuple[StackState, ...]
-    missing_weights: tuple[str, ...]
+    weights_problems: tuple[str, ...]
     smoke: tuple[SmokeResult, ...]
     sources: tuple[SourceAttempt, ...] | None
 
@@ -160,6 +161,8 @@ def check_sources(checkup: Checkup) -> Finding:
 
 def check_state(checkup: Checkup) -> Finding:
     """Is the state whole?"""
+    if checkup.state_problem is not None:
+        return Finding(id="state.whole", severity=Severity.FAIL, evidence=checkup.state_problem)
     if checkup.pending:
         evidence = "an apply was cut short while it activated a generation"
         return Finding(id="state.whole", severity=Severity.WARN, evidence=evidence, cure=_APPLY)
@@ -187,10 +190,11 @@ def check_weights(checkup: Checkup) -> Finding:
     """Are the weights of every configured model there?"""
     if checkup.generation is None:
         return Finding(id="weights.present", severity=Severity.SKIP, evidence="no generation is active")
-    if checkup.missing_weights:
-        evidence = f"missing: {', '.join(checkup.missing_weights)}"
+    if checkup.weights_problems:
+        evidence = "; ".join(checkup.weights_problems)
         return Finding(id="weights.present", severity=Severity.FAIL, evidence=evidence, cure=_APPLY)
-    return Finding(id="weights.present", severity=Severity.PASS, evidence="all folders are there")
+    evidence = "every file has the size that it had when its model was verified"
+    return Finding(id="weights.present", severity=Severity.PASS, evidence=evidence)
 
 
 def check_config(checkup: Checkup) -> Finding:
@@ -212,11 +216,11 @@ def check_smoke(checkup: Checkup) -> Finding:
     if not checkup.smoke:
         return Finding(id="smoke.verdict", severity=Severity.SKIP, evidence="no model was smoked here")
     evidence = "; ".join(f"{result.model}: {result.verdict}, {result.reason}" for result in checkup.smoke)
-    failed = any(result.verdict is Verdict.FAIL for result in checkup.smoke)
-    severity = Severity.FAIL if failed else Severity.PASS
-    return Finding(
-        id="smoke.verdict", severity=severity, evidence=evidence, cure="provision smoke" if failed else None
-    )
+    worst = {result.verdict for result in checkup.smoke}
+    if Verdict.FAIL in worst:
+        return Finding(id="smoke.verdict", severity=Severity.FAIL, evidence=evidence, cure=_APPLY)
+    severity = Severity.WARN if Verdict.DEGRADED in worst else Severity.PASS
+    return Finding(id="smoke.verdict", severity=severity, evidence=evidence)
 
 
 CHECKS: dict[str, Callable[[Checkup], Finding]] = {

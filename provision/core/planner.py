@@ -16,7 +16,7 @@ from provision.model.profile import Profile, TorchBuild
 
 # Raised when the meaning of a generation changes, so that every machine verifies anew.
 _FINGERPRINT_VERSION = 1
-_NOT_DECIDING = {"evidence", "notes", "title", "name", "licence", "production", "weights_bytes"}
+_NOT_DECIDING = {"evidence", "notes", "title", "name", "reason", "licence", "production", "weights_bytes"}
 
 
 def build_fingerprint(
@@ -46,7 +46,13 @@ def build_fingerprint(
 
 def _decide(value: msgspec.Struct) -> dict[str, Any]:
     """The fields that change what is built or how it is asked; prose and evidence do not."""
-    return {key: item for key, item in msgspec.to_builtins(value).items() if key not in _NOT_DECIDING}
+    return {
+        key: {name: part for name, part in item.items() if name not in _NOT_DECIDING}
+        if isinstance(item, dict)
+        else item
+        for key, item in msgspec.to_builtins(value).items()
+        if key not in _NOT_DECIDING
+    }
 
 
 def build_plan(
@@ -77,7 +83,6 @@ def build_plan(
         fingerprint=fingerprint,
         stacks=tuple(stacks),
         steps=tuple(steps),
-        changed=True,
         generation=generation,
         warnings=tuple(warning for stack in stacks for warning in explain_attempts(stack.attempts)),
     )

@@ -44,13 +44,12 @@ class PlannedStack(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Everything that an apply will do. `changed` False: the active generation is what is wanted."""
+    """Everything that an apply will do."""
 
     profile: str
     models: tuple[str, ...]
     fingerprint: str
     stacks: tuple[PlannedStack, ...]
     steps: tuple[Step, ...]
-    changed: bool
     generation: int
     warnings: tuple[str, ...] = ()

@@ -46,7 +46,10 @@ class StackRecord(Struct, frozen=True, kw_only=True):
 
 
 class ModelRecord(Struct, frozen=True, kw_only=True):
-    """A model as a generation configured it. `revision` is a Hub commit or the hash of an embedded folder."""
+    """A model as a generation configured it. `revision` is a Hub commit or the hash of an embedded folder.
+
+    `files` gives the bytes of each file in `model_dir` when the model was verified.
+    """
 
     key: str
     stack: str
@@ -54,6 +57,7 @@ class ModelRecord(Struct, frozen=True, kw_only=True):
     revision: str
     attention: str
     dtype: str
+    files: dict[str, int]
 
 
 class GenerationRecord(Struct, frozen=True, kw_only=True):

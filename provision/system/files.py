@@ -10,29 +10,56 @@ from collections.abc import Collection
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step that survives a power cut; the file's mode is kept.
+class StagedFile:
+    """Data written whole beside its target, durable, that one rename puts in place.
 
-    A symbolic link is followed: the file that it names is replaced, the link stays.
+    A symbolic link is followed: the file that it names is replaced, the link stays. The mode of a file that
+    is replaced is kept. Raises OSError before anything has changed.
     """
-    target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        else:
-            temporary.chmod(0o666 & ~_read_umask())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.target = path.resolve()
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            dir=self.target.parent, prefix=f".{self.target.name}.", suffix=".tmp"
+        )
+        self._temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if self.target.exists():
+                shutil.copymode(self.target, self._temporary)
+            else:
+                self._temporary.chmod(0o666 & ~_read_umask())
+        except BaseException:
+            self.discard()
+            raise
+
+    def commit(self) -> None:
+        """Replace the target. Raises OSError and leaves nothing behind when that is not possible."""
+        try:
+            self._temporary.replace(self.target)
+        except BaseException:
+            self.discard()
+            raise
+        _sync_folder(self.target.parent)
+
+    def discard(self) -> None:
+        """Forget the data."""
+        self._temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step that survives a power cut; see StagedFile."""
+    StagedFile(path, data).commit()
+
+
+def list_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every file below `folder`, links followed, by its path relative to it. Empty without one."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def hash_file(path: Path) -> str:

@@ -21,7 +21,7 @@ import msgspec
 
 from provision.errors import StateError
 from provision.model.state import GenerationRecord, Holder, Pending
-from provision.system.files import write_atomic
+from provision.system.files import StagedFile, write_atomic
 
 _Record = TypeVar("_Record")
 
@@ -102,20 +102,40 @@ class Store:
         """Make `record` the active generation and `config` the active config.yaml.
 
         The one commit is replacing the file `active`. Killed before it, the next `load_pending` leads to
-        undoing, killed after it, to finishing; see `actions/recover.py`.
+        undoing, killed after it, to finishing; see `actions/recover.py`. Raises OSError with all as it was:
+        config.yaml is on disk before the commit, and where it cannot be put in place the commit is taken back.
         """
+        former = self.load_active_number()
+        pending = Pending(number=record.number, config_sha256_before=before_sha256)
+        staged = StagedFile(self.config_path, config)
+        try:
+            self._write_generation(record, pending, config=config, before=before)
+            write_atomic(self._active_path, f"{record.number}\n".encode())
+            staged.commit()
+        except OSError:
+            self._reset_active(former)
+            self.undo_promotion(pending)
+            raise
+        finally:
+            staged.discard()
+        self._pending_path.unlink(missing_ok=True)
+
+    def _write_generation(
+        self, record: GenerationRecord, pending: Pending, *, config: bytes, before: bytes | None
+    ) -> None:
         folder = self._generations_dir / str(record.number)
-        write_atomic(
-            self._pending_path,
-            msgspec.json.encode(Pending(number=record.number, config_sha256_before=before_sha256)),
-        )
+        write_atomic(self._pending_path, msgspec.json.encode(pending))
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / "config.yaml", config)
         if before is not None:
             write_atomic(folder / "config.before.yaml", before)
         write_atomic(folder / "generation.json", msgspec.json.format(msgspec.json.encode(record), indent=2))
-        write_atomic(self._active_path, f"{record.number}\n".encode())
-        self.finish_promotion(config)
+
+    def _reset_active(self, former: int | None) -> None:
+        if former is None:
+            self._active_path.unlink(missing_ok=True)
+        elif self.load_active_number() != former:
+            write_atomic(self._active_path, f"{former}\n".encode())
 
     def finish_promotion(self, config: bytes) -> None:
         """After the commit: put config.yaml in place and forget the promotion. May be repeated."""
@@ -170,9 +190,8 @@ class Store:
             raise self._damaged(path, str(error)) from error
 
     def _damaged(self, path: Path, reason: str) -> StateError:
-        return StateError(
-            f"{path} is damaged: {reason}", hint="provision generations   # shows the ones that can be read"
-        )
+        hint = f"ls {self._generations_dir}   # and write the number of a whole one into {self._active_path}"
+        return StateError(f"{path} is damaged: {reason}", hint=hint)
 
     def _describe_holder(self, path: Path) -> str:
         try:

@@ -11,6 +11,7 @@ from provision.errors import StateError
 from provision.model.config import ConfigPatch, ProvisionSection
 from provision.model.state import GenerationRecord, Holder, Pending
 from provision.system import store as store_module
+from provision.system.files import StagedFile
 from provision.system.store import Store
 
 HOLDER = Holder(pid=os.getpid(), command="provision apply auto", since="2026-11-21T10:00:00+00:00")
@@ -88,14 +89,45 @@ def test_killed_after_any_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 def test_killed_after_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     promote(store, 1)
-    monkeypatch.setattr(store, "finish_promotion", lambda _config: None)
-    promote(store, 2)
+
+    real = StagedFile.commit
+
+    def commit_or_die(staged: StagedFile) -> None:
+        if staged.target.name == "config.yaml" and staged.target.parent == tmp_path:
+            raise KeyboardInterrupt
+        real(staged)
+
+    monkeypatch.setattr(StagedFile, "commit", commit_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        promote(store, 2)
+    monkeypatch.undo()
     assert store.load_active_number() == 2
     assert store.load_config() == b"provision: {generation: 1}\n"
     fresh = Store(tmp_path)
     assert fresh.load_pending() == Pending(number=2, config_sha256_before="before")
     fresh.finish_promotion(fresh.load_written_config(2))
     assert (fresh.load_pending(), fresh.load_config()) == (None, b"provision: {generation: 2}\n")
+
+
+def test_a_config_that_cannot_be_put_in_place_takes_the_commit_back(tmp_path: Path) -> None:
+    """The application mounts a folder over config.yaml: no rename replaces it."""
+    store = Store(tmp_path)
+    promote(store, 1)
+    store.config_path.unlink()
+    store.config_path.mkdir()
+    with pytest.raises(OSError, match="Is a directory|Directory not empty|File exists"):
+        store.promote(make_record(2), config=b"new", before=None, before_sha256=None)
+    assert (store.load_active_number(), store.load_pending()) == (1, None)
+    assert store.load_generations() == [make_record(1)]
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_a_first_promotion_that_fails_leaves_no_active_generation(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.config_path.mkdir()
+    with pytest.raises(OSError, match="Is a directory|Directory not empty|File exists"):
+        store.promote(make_record(1), config=b"new", before=None, before_sha256=None)
+    assert (store.load_active_number(), store.load_generations()) == (None, [])
 
 
 def test_a_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
