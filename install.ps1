@@ -108,7 +108,8 @@ function Invoke-Tests([string]$Uv, [string]$Python) {
         Invoke-Uv $Uv $Python ($arguments + '.venv')
     }
     Invoke-Uv $Uv $Python @('pip', 'install', '--quiet', '--python', $own, '--editable', '.', '--group', 'dev')
-    foreach ($check in @('-m', 'ruff', 'check', '.'), @('-m', 'mypy'), (@('-m', 'pytest') + $Rest)) {
+    $format = @('-m', 'ruff', 'format', '--check', '.')
+    foreach ($check in @('-m', 'ruff', 'check', '.'), $format, @('-m', 'mypy'), (@('-m', 'pytest') + $Rest)) {
         & $own @check
         if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
     }

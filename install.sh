@@ -9,6 +9,10 @@
 # folder and to the user's data, cache and ~/.local/bin folders. PROVISION_PYTHON names the Python to use.
 set -eu
 
+if [ -z "${HOME:-}" ]; then
+    echo 'error: HOME is not set, and the tool is installed below it' >&2
+    exit 2
+fi
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 data=${XDG_DATA_HOME:-$HOME/.local/share}/provision
 
@@ -27,7 +31,7 @@ is_recent_python() {
 
 # The user's own `python3` first: wheels that they keep for it can then be used.
 find_python() {
-    for candidate in ${PROVISION_PYTHON:-} python3 python3.13 python3.12 python3.11 python3.14 python; do
+    for candidate in "${PROVISION_PYTHON:-python3}" python3 python3.13 python3.12 python3.11 python3.14 python; do
         if command -v "$candidate" >/dev/null 2>&1 && is_recent_python "$candidate"; then
             "$candidate" -c 'import sys; print(sys.executable)'
             return
@@ -88,9 +92,13 @@ run_tests() {
         "$uv" pip install --quiet --python .venv/bin/python --editable . --group dev
     ) || fail 'the development environment could not be made' "$uv pip install --editable . --group dev   # shows why"
     cd "$here"
-    say 'ruff' && .venv/bin/ruff check . && .venv/bin/ruff format --check --quiet .
-    say 'mypy' && .venv/bin/mypy
-    say 'pytest' && exec .venv/bin/python -m pytest "$@"
+    say 'ruff'
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check --quiet .
+    say 'mypy'
+    .venv/bin/mypy
+    say 'pytest'
+    exec .venv/bin/python -m pytest "$@"
 }
 
 python=$(find_python)

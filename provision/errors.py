@@ -86,6 +86,12 @@ class StateError(ProvisionError):
     exit_code = ExitCode.STATE
 
 
+class InterruptedByUserError(ProvisionError):
+    """Ctrl-C, or a request to end."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class ApplyFailedError(ProvisionError):
     """A step of apply failed after changes began; the former generation stays active."""
 

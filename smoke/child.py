@@ -107,11 +107,15 @@ def _leave_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(os, "setsid"):
         os.setsid()
+    end_with_parent(signal.SIGKILL)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send this process `number` when its parent dies, however that is; on Linux only."""
     if sys.platform == "linux":
         import ctypes
 
-        # A worker that is killed with SIGKILL cannot end its jobs; the kernel does.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _kill_group(process: BaseProcess) -> None:

@@ -28,7 +28,7 @@ if "smoke" not in sys.modules:
     sys.modules["smoke"] = importlib.util.module_from_spec(_SPEC)
     _SPEC.loader.exec_module(sys.modules["smoke"])
 
-from smoke.child import leave, run_in_child
+from smoke.child import end_with_parent, leave, run_in_child
 from smoke.contract import (
     SCHEMA,
     RequestError,
@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
         return _EXIT_USAGE
     # Whoever ends the worker ends its jobs: they have process groups of their own.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    end_with_parent(signal.SIGTERM)
     request_path, response_path = (Path(argument).resolve() for argument in arguments)
     response: dict[str, Any] = {"schema": SCHEMA, "versions": None, "import_s": None, "results": []}
     try:

@@ -11,6 +11,7 @@ from provision.actions.configure import build_config_patch
 from provision.actions.context import Context
 from provision.actions.plan import Prepared, prepare
 from provision.actions.recover import hash_bytes, recover
+from provision.actions.situation import read_config_text
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.weights import ModelFiles, ensure_weights
 from provision.core.config_doc import merge_config
@@ -172,10 +173,10 @@ def _build_record(
 def _promote(store: Store, record: GenerationRecord) -> None:
     """Merge into config.yaml as it is now: the steps before took minutes in which it may have been edited."""
     before = store.load_config()
-    text = "" if before is None else before.decode("utf-8")
+    text = read_config_text(store, before)
     store.promote(
         record,
-        config=merge_config(text, record.config, where=str(store.config_path)).encode("utf-8"),
+        config=merge_config(text, record.config, where=str(store.config_path)).encode(),
         before=before,
         before_sha256=hash_bytes(before),
     )

@@ -33,6 +33,8 @@ def check_models(
     generation is needed. Raises StateError when nothing is configured, UsageError for an unknown model.
     """
     active = Store(ctx.root).load_active()
+    if model_path is not None and requested:
+        raise UsageError("either models are named or --model-path is given", hint="provision smoke --help")
     if model_path is not None:
         subjects = [_describe_folder(ctx, model_path)]
         stacks = {subjects[0].key: _choose_stack(active, interpreter)}
@@ -92,7 +94,7 @@ def _list_configured(
     for key in requested:
         if find_model(key, catalogue).key not in records:
             raise UsageError(f"{key} is not configured here", hint=f"provision apply auto --models {key}")
-    chosen = [records[key] for key in requested] if requested else list(records.values())
+    chosen = [records[key] for key in dict.fromkeys(requested)] if requested else list(records.values())
     subjects = [
         Subject(key=record.key, model=find_model(record.key, catalogue), folder=Path(record.model_dir))
         for record in chosen

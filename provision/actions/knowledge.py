@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
+from packaging.version import InvalidVersion, Version
 
 from provision.actions.context import Context
 from provision.core.yaml_text import convert, parse_yaml
@@ -65,6 +66,13 @@ def _check_profile(path: Path, profile: Profile, builds: dict[str, TorchBuild]) 
             f"{path}: torch: there is no build {profile.torch!r} in torch.yaml",
             hint=f"known: {', '.join(builds)}",
         )
+    for package, version in profile.packages.items():
+        try:
+            Version(version)
+        except InvalidVersion as error:
+            raise BadFileError(
+                f"{path}: packages.{package}: {version!r} is no version", hint=f'{package}: "1.2.3"'
+            ) from error
     if "transformers" not in profile.packages:
         raise BadFileError(f"{path}: packages: transformers is not pinned", hint='transformers: "5.22.2"')
     if profile.name != path.stem:

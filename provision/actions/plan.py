@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from provision.system.store import Store
 class Prepared(Struct, frozen=True, kw_only=True):
     """A plan with what it was made from. Nothing is resolved when the active generation is what is wanted."""
 
+    state_dir: Path
     situation: Situation
     plan: Plan | None
     resolved: tuple[ResolvedStack, ...]
@@ -35,7 +37,7 @@ def prepare(ctx: Context, store: Store, profile_name: str, requested: Sequence[s
     if situation.problem is not None:
         ctx.reporter.warn(f"the active generation is not whole: {situation.problem}; it is repaired")
     if situation.is_current:
-        return Prepared(situation=situation, plan=None, resolved=())
+        return Prepared(state_dir=store.state_dir, situation=situation, plan=None, resolved=())
     ctx.reporter.step(f"resolving packages for profile {situation.profile.name}")
     platform = situation.detection.facts.host.platform
     resolved = tuple(resolve_stack(ctx, spec, situation.build, platform) for spec in situation.specs)
@@ -48,7 +50,7 @@ def prepare(ctx: Context, store: Store, profile_name: str, requested: Sequence[s
     )
     for warning in plan.warnings:
         ctx.reporter.warn(warning)
-    return Prepared(situation=situation, plan=plan, resolved=resolved)
+    return Prepared(state_dir=store.state_dir, situation=situation, plan=plan, resolved=resolved)
 
 
 def _plan_stack(store: Store, stack: ResolvedStack) -> PlannedStack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from provision.actions.context import Context
+from provision.actions.situation import read_config_text
 from provision.core.config_doc import merge_config
 from provision.system.store import Store
 
@@ -26,7 +27,7 @@ def recover(ctx: Context, store: Store) -> None:
     found = store.load_config()
     if found is not None and found != config and hash_bytes(found) != pending.config_sha256_before:
         patch = store.load_generation(pending.number).config
-        config = merge_config(found.decode("utf-8"), patch).encode("utf-8")
+        config = merge_config(read_config_text(store, found), patch, where=str(store.config_path)).encode()
     store.finish_promotion(config)
     ctx.reporter.warn(
         f"an earlier apply was cut short while activating generation {pending.number}; it was finished"

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.command("apply")
 @click.argument("profile", default="auto")
 @models_option
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan and stop; exits with 1 when there is something to do."
+)
 @output_option
 @root_options
 def apply_command(
@@ -68,7 +70,8 @@ def apply_command(
         print_envelope(Envelope(command="apply", status="no" if failed else "ok", data=data))
     else:
         _print_text(applied, ctx.root, dry_run=dry_run)
-    return int(ExitCode.NO if failed else ExitCode.OK)
+    pending = dry_run and applied.plan is not None
+    return int(ExitCode.NO if failed or pending else ExitCode.OK)
 
 
 def _print_text(applied: Applied, root: Path, *, dry_run: bool) -> None:

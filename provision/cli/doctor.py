@@ -37,8 +37,13 @@ def doctor_command(
     from provision.core.checks import CHECKS
 
     if list_only:
-        for name, check in CHECKS.items():
-            click.echo(f"{name:<18} {(check.__doc__ or '').strip()}")
+        questions = {name: (check.__doc__ or "").strip() for name, check in CHECKS.items()}
+        if output == "json":
+            checks = [{"id": name, "question": question} for name, question in questions.items()]
+            print_envelope(Envelope(command="doctor", status="ok", data={"checks": checks}))
+        else:
+            for name, question in questions.items():
+                click.echo(f"{name:<18} {question}")
         return int(ExitCode.OK)
     ctx = build_context(root=root, profiles_dir=profiles_dir, output="json")
     findings = examine(ctx, only=only, network=network)

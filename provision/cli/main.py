@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,12 +19,16 @@ from provision.cli.output import print_error
 from provision.cli.plan import plan_command
 from provision.cli.profiles import profiles_command
 from provision.cli.smoke import smoke_command
-from provision.errors import ExitCode, ProvisionError, UsageError
+from provision.errors import ExitCode, InterruptedByUserError, ProvisionError, StateError, UsageError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
 @click.version_option(__version__, prog_name="provision")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Turn this machine into a verified environment for OCR vision-language models, and prove it.
 
     \b
@@ -31,6 +37,8 @@ def cli() -> None:
     provision smoke           let the configured models read again
     provision doctor          what is wrong, and the cure
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for _command in (
@@ -45,46 +53,69 @@ for _command in (
     cli.add_command(_command)
 
 
+_INTERRUPTED = InterruptedByUserError("interrupted; what was begun is finished or undone by the next apply")
+
+
+class Terminated(KeyboardInterrupt):
+    """Somebody asked this process to end; what it had started is ended as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: never a traceback for what a user can meet."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    sys.exit(run(arguments))
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
+    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _terminate(number: int, _frame: object) -> None:
+    raise Terminated(number)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     command, output = _read_command(arguments), _read_output(arguments)
+    failure: ProvisionError
     try:
         result = cli.main(args=list(arguments), prog_name="provision", standalone_mode=False)
-    except ProvisionError as error:
-        print_error(error, command=command, output=output)
-        return int(error.exit_code)
-    except click.ClickException as error:
-        hint = f"provision {command} --help".replace("  ", " ")
-        print_error(UsageError(error.format_message().rstrip("."), hint=hint), command=command, output=output)
-        return int(ExitCode.USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was begun is finished or undone by the next apply", err=True)
-        return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader went away, as with `| head`: nobody is left to be told.
-        sys.stderr.close()
+        return int(result) if isinstance(result, int) else int(ExitCode.OK)
+    except SystemExit:
+        # Click's way to end when the reader went away, as with `| head`: nobody is left to be told.
         return int(ExitCode.OK)
+    except click.Abort as error:
+        failure, code = _INTERRUPTED, getattr(error.__cause__, "exit_code", int(ExitCode.INTERRUPTED))
     except Exception as error:
-        _print_bug(error, command, output)
-        return int(ExitCode.BUG)
-    return int(result) if isinstance(result, int) else int(ExitCode.OK)
+        failure = _describe(error, command)
+        code = int(failure.exit_code)
+    try:
+        print_error(failure, command=command, output=output)
+    except OSError:
+        # stdout takes nothing more, a full disk for example: stderr may.
+        print_error(failure, command=command, output="text")
+    return code
 
 
-def _print_bug(error: Exception, command: str, output: str) -> None:
+def _describe(error: Exception, command: str) -> ProvisionError:
+    """What the user is told of an exception: their mistake, the machine's fault, or a bug of ours."""
+    if isinstance(error, ProvisionError):
+        return error
+    if isinstance(error, click.ClickException):
+        hint = f"provision {command} --help".replace("  ", " ")
+        return UsageError(error.format_message().rstrip("."), hint=hint)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return StateError(f"{place}{error.strerror or error}", hint="df -h . && ls -ld .")
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.rpartition('provision')[2].lstrip('/')}:{frame.lineno}"
     summary = str(error).splitlines()[0] if str(error) else ""
-    bug = ProvisionError(
+    return ProvisionError(
         f"a bug in provision: {type(error).__name__} at {place}: {summary}",
         hint="please report it with the output of: provision detect --output json",
     )
-    print_error(bug, command=command, output=output)
 
 
 def _read_command(arguments: Sequence[str]) -> str:
@@ -94,4 +125,6 @@ def _read_command(arguments: Sequence[str]) -> str:
 def _read_output(arguments: Sequence[str]) -> str:
     """Whether JSON was asked for, known even when the arguments themselves are the error."""
     joined = " ".join(arguments)
-    return "json" if "--output json" in joined or "--output=json" in joined else "text"
+    if "--output json" in joined or "--output=json" in joined:
+        return "json"
+    return "text" if "--output" in joined else os.environ.get("PROVISION_OUTPUT", "text")

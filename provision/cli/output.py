@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from provision.errors import ExitCode, ProvisionError
+from provision.errors import ExitCode, ProvisionError, ToolError
 from provision.model.finding import Finding
 
 if TYPE_CHECKING:
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _FILE_WIDTH = 200
+_LAST_LINES = 12
+_LOGIN = re.compile(r"://[^/@\s]+@")
 
 
 class ErrorLine(Struct, frozen=True, kw_only=True):
-    """An error as the envelope carries it."""
+    """An error as the envelope carries it. `output` is the end of what a failed program said."""
 
     message: str
     hint: str | None
     exit_code: int
+    output: str | None = None
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -48,15 +52,24 @@ def print_envelope(envelope: Envelope) -> None:
 def print_error(error: ProvisionError, *, command: str, output: str, data: Any = None) -> None:
     """Say what went wrong: one sentence and a hint on stderr, or the envelope on stdout for JSON."""
     if output == "json":
-        line = ErrorLine(message=error.message, hint=error.hint, exit_code=error.exit_code)
+        words = "\n".join(_list_last_words(error)) or None
+        line = ErrorLine(message=error.message, hint=error.hint, exit_code=error.exit_code, output=words)
         status = "no" if error.exit_code is ExitCode.NO else "error"
         print_envelope(Envelope(command=command, status=status, data=data, errors=(line,)))
         return
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
+    for said in _list_last_words(error):
+        click.secho(f"  {said}", err=True, dim=True)
     if error.hint:
         click.secho("\nhint: ", fg="cyan", nl=False, err=True)
         click.echo(error.hint, err=True)
+
+
+def _list_last_words(error: ProvisionError) -> list[str]:
+    """The end of what a program said that failed, without logins in URLs."""
+    output = error.output if isinstance(error, ToolError) else ""
+    return _LOGIN.sub("://", output).strip().splitlines()[-_LAST_LINES:]
 
 
 class StderrReporter:

@@ -70,7 +70,12 @@ def build_plan_data(prepared: Prepared) -> dict[str, Any]:
     plan, active = prepared.plan, prepared.situation.active
     if plan is None:
         stacks: list[dict[str, Any]] = [
-            {"name": stack.name, "models": stack.models, "lock_sha256": stack.lock_sha256, "path": stack.path}
+            {
+                "name": stack.name,
+                "models": stack.models,
+                "lock_sha256": stack.lock_sha256,
+                "path": str(prepared.state_dir / stack.path),
+            }
             for stack in (active.stacks if active else ())
         ]
     else:

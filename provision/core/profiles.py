@@ -64,7 +64,10 @@ def _judge_profile(facts: Facts, profile: Profile, build: TorchBuild) -> Profile
         return ProfileFit(
             name=profile.name, fits=False, reasons=(f"needs a GPU by {wanted.vendor}; {found}",)
         )
-    matching = [gpu for gpu in facts.gpus if gpu.best_compute_capability in wanted.compute_capability]
+    anything = not wanted.compute_capability
+    matching = [
+        gpu for gpu in facts.gpus if anything or gpu.best_compute_capability in wanted.compute_capability
+    ]
     if not matching:
         found = ", ".join(_describe_gpu(gpu) for gpu in facts.gpus) or "none that can be used"
         needs = " or ".join(wanted.compute_capability)

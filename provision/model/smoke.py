@@ -210,7 +210,11 @@ class Score(Struct, frozen=True, kw_only=True):
 
 
 class SmokeResult(Struct, frozen=True, kw_only=True):
-    """One row of `provision smoke`: the verdict on a model with its evidence."""
+    """One row of `provision smoke`: the verdict on a model with its evidence.
+
+    `cer` and `keywords_found` are of the page that was read worst; `nonce` is the first page's, `text` all pages';
+    `first_token_s` and `tokens_per_s` are of the last page, when the device is warm.
+    """
 
     model: str
     stack: str

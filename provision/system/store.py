@@ -82,7 +82,7 @@ class Store:
         return self._load(self._generations_dir / str(number) / "generation.json", GenerationRecord)
 
     def load_generations(self) -> list[GenerationRecord]:
-        """All generations, oldest first, without one whose promotion was cut short."""
+        """All generations, oldest first, without one whose promotion was cut short. Raises StateError."""
         pending = self.load_pending()
         numbers = sorted(
             int(path.name) for path in self._generations_dir.glob("[0-9]*") if path.name.isdecimal()

@@ -43,7 +43,12 @@ def test_json_carries_the_error_and_stdout_nothing_else(tmp_path: Path, capsys: 
         "data": None,
         "findings": [],
         "errors": [
-            {"message": f"nothing was applied in {tmp_path}", "hint": "provision apply auto", "exit_code": 6}
+            {
+                "message": f"nothing was applied in {tmp_path}",
+                "hint": "provision apply auto",
+                "exit_code": 6,
+                "output": None,
+            }
         ],
     }
     assert captured.err == ""
@@ -112,7 +117,7 @@ def test_an_interruption_says_what_it_left(capsys: Capture, monkeypatch: pytest.
     monkeypatch.setattr("provision.actions.generations.list_generations", interrupt)
     assert run(["generations"]) == 130
     assert capsys.readouterr().err.strip() == (
-        "interrupted; what was begun is finished or undone by the next apply"
+        "error: interrupted; what was begun is finished or undone by the next apply"
     )
 
 
