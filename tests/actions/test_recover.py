@@ -32,8 +32,8 @@ def cut_short(store: Store, monkeypatch: pytest.MonkeyPatch, *, at: Path) -> byt
 
     with monkeypatch.context() as patched:
         patched.setattr(StagedFile, "commit", commit_or_die)
+        record = replace(make_record(1), config=patch)
         with pytest.raises(KeyboardInterrupt):
-            record = replace(make_record(1), config=patch)
             store.promote(record, config=config, before=BEFORE, before_sha256=hash_bytes(BEFORE))
     return config
 
