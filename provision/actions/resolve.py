@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from provision.actions.context import Context
-from provision.core.locks import build_lock, parse_resolution
+from provision.core.locks import build_lock, parse_pins, parse_resolution
 from provision.core.models import StackSpec
 from provision.core.pip_settings import parse_package_settings
 from provision.core.sources import Offer, Refusal, TorchQuery, build_queries, build_sources, judge_offer
@@ -95,7 +95,7 @@ def _ask(
     for query in build_queries(build, torchvision_needed=spec.torchvision_needed):
         answer = uv.ask(source, query.requirements, python=ctx.python)
         elapsed_s += answer.elapsed_s
-        if answer.pylock is None and not answer.lacks:
+        if answer.text is None and not answer.lacks:
             detail = _hide(source, answer.error)
             return SourceAttempt(source=source, answer=Answer.UNREACHABLE, detail=detail, elapsed_s=elapsed_s)
         offer = _read_offer(answer, query, build, platform)
@@ -117,9 +117,9 @@ def _ask(
 def _read_offer(
     answer: Resolution, query: TorchQuery, build: TorchBuild, platform: str
 ) -> Offer | Refusal | None:
-    if answer.pylock is None:
+    if answer.text is None:
         return None
-    versions = {wheel.name: wheel.version for wheel in parse_resolution(answer.pylock, ())}
+    versions = parse_pins(answer.text)
     torchvision = versions["torchvision"] if query.torchvision is not None else None
     return judge_offer(build, platform, torch=versions["torch"], torchvision=torchvision)
 
@@ -137,12 +137,12 @@ def _lock(
     resolution = uv.compile(
         [*pair, *spec.requirements], python=ctx.python, sources=sources, torch_source=torch_source
     )
-    if resolution.pylock is None:
+    if resolution.text is None:
         raise DownloadError(
             f"the packages of stack {spec.name} cannot be resolved: {_hide(torch_source, resolution.error)}",
             hint="provision doctor --network   # shows which sources answer",
         )
-    resolved = parse_resolution(resolution.pylock, sys_tags())
+    resolved = parse_resolution(resolution.text, sys_tags())
     locked = {wheel.name: wheel.version for wheel in resolved}
     if (locked.get("torch"), locked.get("torchvision", offer.torchvision)) != (
         offer.torch,

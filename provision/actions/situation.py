@@ -15,7 +15,7 @@ from provision.core.config_doc import diff_config, wanted_models
 from provision.core.models import Selection, StackSpec, build_stack_specs, choose_models
 from provision.core.planner import build_fingerprint
 from provision.core.profiles import choose_profile
-from provision.errors import BadFileError
+from provision.errors import BadFileError, StateError
 from provision.model.config import Drift
 from provision.model.profile import Profile, TorchBuild
 from provision.model.smoke import Verdict
@@ -59,7 +59,7 @@ def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[st
     profile = choose_profile(profile_name, detection.fits, detection.knowledge.profiles, detection.facts)
     build = detection.knowledge.builds[profile.torch]
     revisions = {model.key: identify_revision(ctx, model) for model in selection.models}
-    active = store.load_active()
+    active = _load_active(ctx, store)
     return Situation(
         detection=detection,
         profile=profile,
@@ -74,6 +74,15 @@ def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[st
         problem=None if active is None else find_problem(store, active),
         production_models=tuple(model.key for model in catalogue.models if model.production),
     )
+
+
+def _load_active(ctx: Context, store: Store) -> GenerationRecord | None:
+    """The active generation; one that cannot be read counts as none, and an apply makes a new one."""
+    try:
+        return store.load_active()
+    except StateError as error:
+        ctx.reporter.warn(f"{error.message}; a new generation is made")
+        return None
 
 
 def read_config_text(store: Store, config: bytes | None) -> str:

@@ -61,6 +61,12 @@ def parse_resolution(text: str, tags: Iterable[Tag]) -> tuple[ResolvedWheel, ...
     return tuple(sorted(resolved, key=lambda wheel: wheel.name))
 
 
+def parse_pins(text: str) -> dict[str, str]:
+    """Versions by name in requirements as uv prints them: one `name==version` a line."""
+    pins = (line.partition("==") for line in text.splitlines() if "==" in line and not line.startswith("#"))
+    return {name.strip(): version.split()[0] for name, _, version in pins}
+
+
 def build_lock(resolved: Iterable[ResolvedWheel], sizes: Mapping[str, int]) -> StackLock:
     """The lock of a stack. `sizes` adds, by package name, bytes that the index did not tell."""
     wheels = tuple(

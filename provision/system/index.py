@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import requests
 
 _TIMEOUT_S = 5.0
-_AT_ONCE = 8
+_AT_ONCE = 16
 
 
 def fetch_sizes(

@@ -68,11 +68,11 @@ class Store:
     def load_active_number(self) -> int | None:
         """The number of the active generation. Raises StateError when the pointer is damaged."""
         try:
-            text = self._active_path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            return None
+            text = self._read_active()
         except (OSError, UnicodeDecodeError) as error:
             raise self._damaged(self._active_path, str(error)) from error
+        if text is None:
+            return None
         if not text.isdecimal():
             raise self._damaged(self._active_path, "it does not hold the number of a generation")
         return int(text)
@@ -81,20 +81,26 @@ class Store:
         """Generation `number`. Raises StateError when it is missing or damaged."""
         return self._load(self._generations_dir / str(number) / "generation.json", GenerationRecord)
 
-    def load_generations(self) -> list[GenerationRecord]:
-        """All generations, oldest first, without one whose promotion was cut short. Raises StateError."""
+    def list_numbers(self) -> list[int]:
+        """The numbers of all generations, oldest first, without one whose promotion was cut short."""
         pending = self.load_pending()
-        numbers = sorted(
-            int(path.name) for path in self._generations_dir.glob("[0-9]*") if path.name.isdecimal()
-        )
-        active = self.load_active_number()
-        unfinished = pending.number if pending and pending.number != active else None
-        return [self.load_generation(number) for number in numbers if number != unfinished]
+        unfinished = pending.number if pending and self._read_active() != str(pending.number) else None
+        return [number for number in self._list_folders() if number != unfinished]
+
+    def _list_folders(self) -> list[int]:
+        found = self._generations_dir.glob("[0-9]*")
+        return sorted(int(path.name) for path in found if path.name.isdecimal())
+
+    def _read_active(self) -> str | None:
+        """What the pointer says, whatever that is; None without one. Raises OSError or UnicodeDecodeError."""
+        try:
+            return self._active_path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
 
     def next_number(self) -> int:
         """The number that the next generation gets."""
-        numbers = [int(path.name) for path in self._generations_dir.glob("[0-9]*") if path.name.isdecimal()]
-        return max(numbers, default=0) + 1
+        return max(self._list_folders(), default=0) + 1
 
     def promote(
         self, record: GenerationRecord, *, config: bytes, before: bytes | None, before_sha256: str | None
@@ -105,7 +111,7 @@ class Store:
         undoing, killed after it, to finishing; see `actions/recover.py`. Raises OSError with all as it was:
         config.yaml is on disk before the commit, and where it cannot be put in place the commit is taken back.
         """
-        former = self.load_active_number()
+        former = self._active_path.read_bytes() if self._active_path.exists() else None
         pending = Pending(number=record.number, config_sha256_before=before_sha256)
         staged = StagedFile(self.config_path, config)
         try:
@@ -131,11 +137,11 @@ class Store:
             write_atomic(folder / "config.before.yaml", before)
         write_atomic(folder / "generation.json", msgspec.json.format(msgspec.json.encode(record), indent=2))
 
-    def _reset_active(self, former: int | None) -> None:
+    def _reset_active(self, former: bytes | None) -> None:
         if former is None:
             self._active_path.unlink(missing_ok=True)
-        elif self.load_active_number() != former:
-            write_atomic(self._active_path, f"{former}\n".encode())
+        elif self._active_path.read_bytes() != former:
+            write_atomic(self._active_path, former)
 
     def finish_promotion(self, config: bytes) -> None:
         """After the commit: put config.yaml in place and forget the promotion. May be repeated."""
@@ -190,8 +196,9 @@ class Store:
             raise self._damaged(path, str(error)) from error
 
     def _damaged(self, path: Path, reason: str) -> StateError:
-        hint = f"ls {self._generations_dir}   # and write the number of a whole one into {self._active_path}"
-        return StateError(f"{path} is damaged: {reason}", hint=hint)
+        return StateError(
+            f"{path} is damaged: {reason}", hint="provision apply auto   # makes a new generation"
+        )
 
     def _describe_holder(self, path: Path) -> str:
         try:

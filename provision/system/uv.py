@@ -26,9 +26,9 @@ _INSTALL_UV = "python -m pip install --upgrade uv"
 
 
 class Resolution(Struct, frozen=True, kw_only=True):
-    """What came of a resolution. `pylock` is None unless it succeeded; `error` is uv's first sentence."""
+    """What came of a resolution. `text` is None unless it succeeded; `error` is uv's first sentence."""
 
-    pylock: str | None
+    text: str | None
     lacks: bool
     error: str
     output: str
@@ -57,7 +57,10 @@ class Uv(Struct, frozen=True, kw_only=True):
     cwd: Path
 
     def ask(self, source: Source, requirements: Sequence[str], *, python: Path) -> Resolution:
-        """Does `source` alone have these requirements? Dependencies are not looked at. Tries once, 30 s."""
+        """Does `source` alone have these requirements? Dependencies are not looked at. Tries once, 30 s.
+
+        The answer is in pip's format, without hashes: a folder's wheel of gigabytes is not read for it.
+        """
         argv = [*self._compile_argv(python), "--no-deps", *_isolate(source)]
         env = self._build_env() | {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10"}
         return self._compile(argv, _render_project(requirements), env, timeout_s=_ASK_LIMIT_S)
@@ -65,9 +68,13 @@ class Uv(Struct, frozen=True, kw_only=True):
     def compile(
         self, requirements: Sequence[str], *, python: Path, sources: Iterable[Source], torch_source: Source
     ) -> Resolution:
-        """Resolve `requirements` with everything they need, torch and torchvision from `torch_source`."""
+        """Resolve `requirements` with everything they need, torch and torchvision from `torch_source`.
+
+        The answer is a `pylock.toml`.
+        """
         project = _render_project(requirements, torch_index=self._find_torch_index(torch_source))
-        argv = [*self._compile_argv(python), *_combine(sources, no_index=self.settings.no_index)]
+        argv = [*self._compile_argv(python), "--format", "pylock.toml"]
+        argv += _combine(sources, no_index=self.settings.no_index)
         return self._compile(argv, project, self._build_env(), timeout_s=_COMPILE_LIMIT_S)
 
     def create_venv(self, folder: Path, *, python: Path) -> None:
@@ -118,7 +125,7 @@ class Uv(Struct, frozen=True, kw_only=True):
 
     def _compile_argv(self, python: Path) -> list[str]:
         argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--quiet", "--python", str(python)]
-        return [*argv, "--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--no-annotate"]
+        return [*argv, "--only-binary", ":all:", "--no-header", "--no-annotate"]
 
     def _compile(
         self, argv: list[str], project: str, env: Mapping[str, str], *, timeout_s: float
@@ -128,7 +135,7 @@ class Uv(Struct, frozen=True, kw_only=True):
         ok = done.exit_code == 0
         error = "" if ok else _first_sentence(done, timeout_s)
         return Resolution(
-            pylock=done.stdout if ok else None,
+            text=done.stdout if ok else None,
             lacks=done.exit_code == _NO_SOLUTION,
             error=error,
             output=done.stderr,

@@ -59,7 +59,7 @@ def test_nothing_was_cut_short(store: Store) -> None:
 def test_before_the_commit_it_is_undone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     cut_short(store, monkeypatch, at=store.state_dir / "active")
     assert run_recover(store) == ["warn: an earlier apply was cut short before generation 1; it was undone"]
-    assert (store.load_active(), store.load_pending(), store.load_generations()) == (None, None, [])
+    assert (store.load_active(), store.load_pending(), store.list_numbers()) == (None, None, [])
     assert store.load_config() == BEFORE
 
 

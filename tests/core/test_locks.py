@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.tags import Tag
 
-from provision.core.locks import build_lock, parse_resolution
+from provision.core.locks import build_lock, parse_pins, parse_resolution
 from provision.errors import ToolError
 from provision.model.packages import Wheel
 
@@ -58,6 +58,11 @@ def test_a_package_without_a_wheel_is_refused() -> None:
     )
     with pytest.raises(ToolError, match="^flash-attn 2.8.3 has no wheel, and nothing is built from source$"):
         parse_resolution(text, TAGS)
+
+
+def test_pins_as_uv_prints_them() -> None:
+    text = "# by uv\ntorch==2.13.0+cpu\ntorchvision==0.28.0 ; python_version < '4'\n"
+    assert parse_pins(text) == {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}
 
 
 def test_what_is_no_lock_is_a_tools_fault() -> None:
