@@ -125,17 +125,37 @@ def _build_record(
     files: dict[str, ModelFiles],
     results: Sequence[SmokeResult],
 ) -> GenerationRecord:
-    stacks = tuple(
-        StackRecord(
-            name=stack.spec.name,
-            path=name_stack_dir(store, stack).relative_to(store.state_dir).as_posix(),
-            lock_sha256=stack.lock.sha256,
-            models=stack.spec.models,
-        )
-        for stack in prepared.resolved
+    created = ctx.timestamp()
+    folders = {stack.spec.name: name_stack_dir(store, stack) for stack in prepared.resolved}
+    return GenerationRecord(
+        number=plan.generation,
+        created=created,
+        profile=plan.profile,
+        fingerprint=plan.fingerprint,
+        stacks=tuple(
+            StackRecord(
+                name=stack.spec.name,
+                path=folders[stack.spec.name].relative_to(store.state_dir).as_posix(),
+                lock_sha256=stack.lock.sha256,
+                models=stack.spec.models,
+            )
+            for stack in prepared.resolved
+        ),
+        models=_record_models(files, results),
+        smoke=tuple(results),
+        config=build_config_patch(
+            prepared.situation,
+            generation=plan.generation,
+            interpreters={name: str(find_interpreter(folder)) for name, folder in folders.items()},
+            files=files,
+            results=results,
+            verified=created[:10],
+        ),
     )
-    passed = [result for result in results if result.verdict is not Verdict.FAIL]
-    models = tuple(
+
+
+def _record_models(files: dict[str, ModelFiles], results: Sequence[SmokeResult]) -> tuple[ModelRecord, ...]:
+    return tuple(
         ModelRecord(
             key=result.model,
             stack=result.stack,
@@ -145,28 +165,8 @@ def _build_record(
             dtype=str(result.dtype),
             files=list_sizes(files[result.model].folder),
         )
-        for result in passed
-    )
-    created = ctx.timestamp()
-    interpreters = {
-        stack.spec.name: str(find_interpreter(name_stack_dir(store, stack))) for stack in prepared.resolved
-    }
-    return GenerationRecord(
-        number=plan.generation,
-        created=created,
-        profile=plan.profile,
-        fingerprint=plan.fingerprint,
-        stacks=stacks,
-        models=models,
-        smoke=tuple(results),
-        config=build_config_patch(
-            prepared.situation,
-            generation=plan.generation,
-            interpreters=interpreters,
-            files=files,
-            results=results,
-            verified=created[:10],
-        ),
+        for result in results
+        if result.verdict is not Verdict.FAIL
     )
 
 

@@ -14,8 +14,8 @@ from provision.system.stack_folder import (
     LOCK_NAME,
     find_interpreter,
     load_manifest,
-    remove_stack,
     save_manifest,
+    set_aside,
     take_inventory,
 )
 from provision.system.store import Store
@@ -29,14 +29,18 @@ def name_stack_dir(store: Store, stack: ResolvedStack) -> Path:
 def build_stack(ctx: Context, store: Store, stack: ResolvedStack) -> StackManifest:
     """Make the stack complete and give its manifest; one that is complete and whole is kept as it is.
 
-    What an interrupted build left, or somebody altered, is removed first: uv's cache makes building again
-    cheap. Raises ToolError with uv's words.
+    What an interrupted build left is removed first, and what somebody altered is set aside until the new one
+    is complete: uv's cache makes building again cheap. Raises ToolError with uv's words.
     """
     folder = name_stack_dir(store, stack)
     manifest = load_manifest(folder)
     if manifest is not None and check_stack(folder) is None:
         return manifest
-    remove_stack(folder)
+    with set_aside(folder):
+        return _build(ctx, folder, stack)
+
+
+def _build(ctx: Context, folder: Path, stack: ResolvedStack) -> StackManifest:
     settings = load_package_settings(ctx)
     with tempfile.TemporaryDirectory(prefix="provision-build-") as work:
         uv = build_uv(ctx, settings, Path(work))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -57,6 +59,29 @@ def remove_stack(folder: Path) -> None:
             f"{folder} cannot be removed: {error.strerror or error}",
             hint="close the programs that run from it",
         ) from error
+
+
+@contextlib.contextmanager
+def set_aside(folder: Path) -> Iterator[None]:
+    """Make room for building `folder`: what is there goes aside, and comes back when the building fails.
+
+    A stack that was never finished is removed at once: nothing works with it. Raises StateError when files
+    are in use.
+    """
+    aside = folder.with_name(f".{folder.name}.aside")
+    if load_manifest(folder) is None:
+        remove_stack(folder)
+    else:
+        remove_stack(aside)
+        folder.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.exists():
+            remove_stack(folder)
+            aside.rename(folder)
+        raise
+    remove_stack(aside)
 
 
 def take_inventory(folder: Path) -> Inventory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,30 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(
         build_stack(ctx, store, resolved)
     assert "numpy" in caught.value.output
     assert load_manifest(name_stack_dir(store, resolved)) is None
+
+
+def test_an_altered_stack_comes_back_when_it_cannot_be_built_again(
+    tmp_path: Path, resolved: ResolvedStack, ctx_env: dict[str, str]
+) -> None:
+    """Somebody installed something into the stack, and the wheels are gone: what worked still works."""
+    store, ctx = Store(tmp_path), make_context(tmp_path, ctx_env)
+    manifest = build_stack(ctx, store, resolved)
+    folder = name_stack_dir(store, resolved)
+    [site] = folder.glob("lib/python3*/site-packages")
+    extra = site / "extra-1.0.dist-info"
+    extra.mkdir()
+    (extra / "RECORD").write_text("extra-1.0.dist-info/RECORD,,\n")
+    shutil.rmtree(tmp_path / "wheels")
+    cold = make_context(tmp_path, ctx_env | {"UV_CACHE_DIR": str(tmp_path / "cold")})
+    with pytest.raises(ToolError, match="^uv could not install the locked packages: "):
+        build_stack(cold, store, resolved)
+    assert load_manifest(folder) == manifest
+    assert extra.exists()
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    make_wheels(tmp_path / "wheels", ("torch", "2.13.0+cpu"))
+    build_stack(ctx, store, resolved)
+    assert not extra.exists()
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_stack_whose_interpreter_is_gone_is_not_complete(
