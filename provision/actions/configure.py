@@ -15,9 +15,7 @@ from provision.model.config import (
     ProvisionSection,
     SmokeEvidence,
 )
-from provision.model.smoke import SmokeResult, Verdict
-
-_PRECISION = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+from provision.model.smoke import SHORT_DTYPES, SmokeResult, Verdict
 
 
 def build_config_patch(
@@ -65,7 +63,7 @@ def _build_entry(model: ModelSpec, files: ModelFiles, result: SmokeResult) -> Mo
         key=model.key,
         name=model.name,
         model_path=str(files.folder),
-        precision=_PRECISION.get(dtype, dtype),
+        precision=SHORT_DTYPES.get(dtype, dtype),
         torch_dtype=dtype,
         attn_implementation=str(result.attention),
         use_flash_attention=result.attention == "flash_attention_2",

@@ -13,9 +13,8 @@ from provision.cli.options import build_context, output_option, root_options
 from provision.cli.output import Envelope, build_console, print_envelope, render_bytes
 from provision.errors import ExitCode
 from provision.model.finding import Finding, Severity
-from provision.model.smoke import SmokeResult, Verdict
+from provision.model.smoke import SHORT_DTYPES, SmokeResult, Verdict
 
-_SHORT_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _COLOURS = {Verdict.PASS: "green", Verdict.DEGRADED: "yellow", Verdict.FAIL: "red"}
 
 
@@ -108,7 +107,7 @@ def _render_row(result: SmokeResult) -> tuple[str, ...]:
         str(result.verdict),
         "-" if result.cer is None else f"{result.cer:.3g}",
         f"{result.keywords_found}/{result.keywords_total}",
-        _SHORT_DTYPES.get(result.dtype or "-", result.dtype or "-"),
+        SHORT_DTYPES.get(result.dtype or "-", result.dtype or "-"),
         result.attention or "-",
         seconds(result.load_s),
         seconds(result.first_token_s),

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 SCHEMA = 1
 
+# What people and configuration files call a torch dtype.
+SHORT_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+
 
 class PageRequest(Struct, frozen=True, kw_only=True):
     """One page to read: `lines` are drawn on the character grid by the worker, at run time.

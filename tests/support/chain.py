@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from tests.support.weights import NAN, copy_broken
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = ROOT / "smoke" / "embedded" / "tiny_qwen2_vl"
@@ -58,17 +59,8 @@ class Chain:
         return next((self.root / ".provision" / "stacks").glob("main-*/bin/python"))
 
 
-def copy_model(folder: Path, *, spoil: str | None = None, value: bytes = b"\xc0\x7f") -> Path:
-    """A copy of the embedded model; the first value of the tensor `spoil` becomes `value`, by default a bf16 NaN.
-
-    The safetensors file begins with the length of a JSON header that holds each tensor's offsets.
-    """
-    shutil.copytree(EMBEDDED, folder)
-    if spoil is not None:
-        path = folder / "model.safetensors"
-        data = bytearray(path.read_bytes())
-        (length,) = struct.unpack("<Q", data[:8])
-        begin = json.loads(data[8 : 8 + length])[spoil]["data_offsets"][0] + 8 + length
-        data[begin : begin + 2] = value
-        path.write_bytes(data)
-    return folder
+def copy_model(folder: Path, *, spoil: str | None = None) -> Path:
+    """A copy of the embedded model; the first value of the tensor `spoil` becomes NaN."""
+    if spoil is None:
+        return shutil.copytree(EMBEDDED, folder)
+    return copy_broken(EMBEDDED, folder, spoil, NAN, count=1)
