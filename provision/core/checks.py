@@ -53,12 +53,12 @@ class Checkup(Struct, frozen=True, kw_only=True):
 _APPLY = "provision apply auto"
 # Conditions that keep a GPU from being used, with the cure where one command is enough.
 _BLOCKING: dict[ConditionId, str | None] = {
-    ConditionId.DRIVER_LIBRARY_MISMATCH: "sudo reboot",
+    ConditionId.DRIVER_MISMATCH: "sudo reboot",
     ConditionId.DRIVER_NOT_LOADED: "sudo modprobe nvidia",
     ConditionId.GPU_LOST: "sudo reboot",
     ConditionId.GPU_NOT_ANSWERING: None,
     ConditionId.GPU_UNKNOWN: None,
-    ConditionId.NO_DEVICES: None,
+    ConditionId.NO_DEVICE: None,
     ConditionId.NVML_ERROR: None,
     ConditionId.NVML_TIMEOUT: "sudo dmesg | grep -i -e nvrm -e xid   # what the driver says",
     ConditionId.NVML_LIBRARY_MISSING: None,

@@ -10,12 +10,16 @@ PROBE_SCHEMA = 1
 
 
 class Vendor(StrEnum):
-    """Who made the accelerator that a profile can use; `none` when nothing hints at one."""
+    """Who made the accelerator that a profile can use; `none` when nothing hints at one.
+
+    `mixed` is for a bus that shows display devices of several makers: each GPU then names its own.
+    """
 
     NVIDIA = "nvidia"
     AMD = "amd"
     INTEL = "intel"
     APPLE = "apple"
+    MIXED = "mixed"
     NONE = "none"
 
 
@@ -66,7 +70,9 @@ class Gpu(Struct, frozen=True, kw_only=True):
     `memory_mib` is in MiB (2**20 bytes). `compute_capability` is the driver's own word, such as "12.0";
     `compute_capability_by_name` is only filled when the driver gave none and the product's name settles it.
     `arch` comes from the capability, else from the driver's name of the architecture, else from the
-    product's name. `pci_bus_id` is as NVIDIA writes it: `00000000:01:00.0`.
+    product's name. `pci_bus_id` is as NVIDIA writes it: `00000000:01:00.0`; `pci_id` is vendor and device,
+    `10de:2c05`. `integrated` is a GPU that is part of the processor. `marketing_name` is the product's name
+    where `name` is only an id, from tables of PCI ids.
     """
 
     name: str | None
@@ -78,6 +84,10 @@ class Gpu(Struct, frozen=True, kw_only=True):
     arch: str | None = None
     mig_enabled: bool | None = None
     pci_bus_id: str | None = None
+    pci_id: str | None = None
+    vendor: Vendor | None = None
+    integrated: bool | None = None
+    marketing_name: str | None = None
 
     @property
     def best_compute_capability(self) -> str | None:
@@ -128,21 +138,102 @@ class ConditionId(StrEnum):
     GPU_UNKNOWN = "gpu-unknown"
     GPU_NOT_ANSWERING = "gpu-not-answering"
     GPU_LOST = "gpu-lost"
-    NO_DEVICES = "no-devices"
+    NO_DEVICE = "no-device"
     NVML_ERROR = "nvml-error"
     NVML_TIMEOUT = "nvml-timeout"
     NVML_LIBRARY_MISSING = "nvml-library-missing"
     NVIDIA_SMI_TIMEOUT = "nvidia-smi-timeout"
     NVIDIA_SMI_BROKEN = "nvidia-smi-broken"
-    DRIVER_LIBRARY_MISMATCH = "driver-library-mismatch"
+    DRIVER_MISMATCH = "driver-mismatch"
     DRIVER_NOT_LOADED = "driver-not-loaded"
     COMPUTE_CAPABILITY_UNKNOWN = "compute-capability-unknown"
     COMPUTE_CAPABILITY_BY_NAME = "compute-capability-by-name"
-    MIXED_GPUS = "mixed-gpus"
-    MIG_ENABLED = "mig-enabled"
+    MIXED_MODELS = "mixed-models"
+    MIG = "mig"
     CUDA_VISIBLE_DEVICES = "cuda-visible-devices"
     WSL = "wsl"
     CONTAINER = "container"
+    MULTI_GPU = "multi-gpu"
+    MIXED_VENDORS = "mixed-vendors"
+    WINDOWS = "windows"
+    MACOS = "macos"
+    FREEBSD = "freebsd"
+    AARCH64 = "aarch64"
+    JETSON = "jetson"
+    DGX_SPARK = "dgx-spark"
+    LAPTOP = "laptop"
+    VM = "vm"
+    COLAB = "colab"
+    SLURM = "slurm"
+    UNIFIED_MEMORY = "unified-memory"
+    INTEGRATED_GPU = "integrated-gpu"
+    NPU_PRESENT = "npu-present"
+    BMC_VGA_PRESENT = "bmc-vga-present"
+    VFIO_PASSTHROUGH = "vfio-passthrough"
+    UNSUPPORTED_GPU = "unsupported-gpu"
+    UNSUPPORTED_GPU_PRESENT = "unsupported-gpu-present"
+    ARCH_DROPPED_BY_CUDA13 = "arch-dropped-by-cuda13"
+    ARCH_NEWER_THAN_TORCH_BUILD = "arch-newer-than-torch-build"
+    MODIFIED_MEMORY = "modified-memory"
+    AMBIGUOUS_NAME = "ambiguous-name"
+    CPU_ONLY = "cpu-only"
+    OLD_DRIVER = "old-driver"
+    WDDM = "wddm"
+    WDDM_DRIVER_VERSION = "wddm-driver-version"
+    KMD_HEADER = "kmd-header"
+    OPEN_KERNEL_MODULE = "open-kernel-module"
+    CLOSED_KERNEL_MODULE = "closed-kernel-module"
+    NO_DRIVER_INSTALLED = "no-driver-installed"
+    NOUVEAU = "nouveau"
+    SECURE_BOOT = "secure-boot"
+    NVIDIA_UVM_MISSING = "nvidia-uvm-missing"
+    WSL_DRIVER_INSIDE = "wsl-driver-inside"
+    WSL1 = "wsl1"
+    DEVICE_NODES_MISSING = "device-nodes-missing"
+    DEVICE_NODES_DENIED = "device-nodes-denied"
+    GPU_MEMORY_IN_USE = "gpu-memory-in-use"
+    CUDA_COMPAT = "cuda-compat"
+    CUDA_FORWARD_COMPAT = "cuda-forward-compat"
+    MIG_CAPABLE_DISABLED = "mig-capable-disabled"
+    MIG_NO_INSTANCES = "mig-no-instances"
+    VGPU = "vgpu"
+    VGPU_HOST = "vgpu-host"
+    ECC_OFF = "ecc-off"
+    ERROR = "error"
+    NVIDIA_SMI_NOT_FOUND = "nvidia-smi-not-found"
+    NVML_UNKNOWN_ERROR = "nvml-unknown-error"
+    COMPUTE_CAP_FIELD_INVALID = "compute-cap-field-invalid"
+    OVERRIDE = "override"
+    TRUNCATED = "truncated"
+    NAME_TRUNCATED = "name-truncated"
+    MEMORY_NOT_SUPPORTED = "memory-not-supported"
+    MEMORY_NA = "memory-na"
+    CUDA_VERSION_NA = "cuda-version-na"
+    NO_CUDA_VERSION_FIELD = "no-cuda-version-field"
+    HEADER_ONLY = "header-only"
+    HEADER_MISSING = "header-missing"
+    NO_PRODUCT_NAME = "no-product-name"
+    NO_GFX_FIELD = "no-gfx-field"
+    GFX000 = "gfx000"
+    HEX_DEVICE_NAME = "hex-device-name"
+    PCI_NAME_UNRESOLVED = "pci-name-unresolved"
+    NO_NUMERIC_IDS = "no-numeric-ids"
+    EMPTY_UUID = "empty-uuid"
+    ADAPTERRAM_CAPPED_4GB = "adapterram-capped-4gb"
+    DOCUMENTATION_SAMPLE = "documentation-sample"
+    TWO_LINE_ROWS = "two-line-rows"
+    INDENTED_PASTE = "indented-paste"
+    COMMENT_PREFIXED_PASTE = "comment-prefixed-paste"
+    CSV_NOHEADER = "csv-noheader"
+    CSV_NOUNITS = "csv-nounits"
+    NO_NAME_COLUMN = "no-name-column"
+    NAME_WITHOUT_NVIDIA_PREFIX = "name-without-nvidia-prefix"
+    NONZERO_PCI_DOMAIN = "nonzero-pci-domain"
+    SHORT_BUS_ID = "short-bus-id"
+    OLD_FORMAT = "old-format"
+    TRAILING_SPACES = "trailing-spaces"
+    WARNING_LINE = "warning-line"
+    UNRECOGNISED = "unrecognised"
 
 
 class Condition(Struct, frozen=True, kw_only=True):
@@ -156,8 +247,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     """What the probe means.
 
     `vendor` is None when it is unknown whether there is a GPU, which is not the same as `none`.
-    `gpu_source` names the source that the GPUs were read from. `driver` is the version of NVIDIA's driver,
-    `cuda_driver_version` the newest CUDA that it serves, such as "13.0".
+    `gpu_source` names the source that the GPUs were read from. `driver` is the version of the GPU's driver,
+    `cuda_driver_version` the newest CUDA that an NVIDIA driver serves, such as "13.0". `versions` holds what
+    else a source told: `torch`, `cuda_runtime`, `rocm`, `nvidia_smi`, each as it was written.
     """
 
     vendor: Vendor | None
@@ -167,3 +259,4 @@ class Facts(Struct, frozen=True, kw_only=True):
     cuda_driver_version: str | None
     conditions: tuple[Condition, ...]
     host: Host
+    versions: dict[str, str] = {}

@@ -39,7 +39,7 @@ def build_gpu_not_answering(devices: Sequence[str]) -> Condition:
 def build_no_devices(source: str) -> Condition:
     """The driver works and shows none: a container without devices, a job without its share, a lost card."""
     message = f"The NVIDIA driver works, but {source} shows no GPU to this process."
-    return Condition(id=ConditionId.NO_DEVICES, message=message)
+    return Condition(id=ConditionId.NO_DEVICE, message=message)
 
 
 def build_gpu_lost(which: str) -> Condition:
@@ -55,7 +55,7 @@ def build_driver_library_mismatch(library: str | None) -> Condition:
         f"The loaded NVIDIA kernel module and the driver's libraries are of different versions{which}, "
         "as after an update of the driver without a restart."
     )
-    return Condition(id=ConditionId.DRIVER_LIBRARY_MISMATCH, message=message)
+    return Condition(id=ConditionId.DRIVER_MISMATCH, message=message)
 
 
 def build_driver_not_loaded() -> Condition:
@@ -113,13 +113,13 @@ def build_mixed_gpus(gpus: Sequence[Gpu]) -> Condition:
     """More than one kind of GPU."""
     counts = Counter(gpu.name or "a GPU without a name" for gpu in gpus)
     kinds = ", ".join(f"{count} x {name}" for name, count in counts.items())
-    return Condition(id=ConditionId.MIXED_GPUS, message=f"The GPUs are not all alike: {kinds}.")
+    return Condition(id=ConditionId.MIXED_MODELS, message=f"The GPUs are not all alike: {kinds}.")
 
 
 def build_mig_enabled(index: int, gpu: Gpu) -> Condition:
     """A process sees one instance of such a GPU, with a share of its memory."""
     message = f"GPU {index} ({gpu.name}) is in MIG mode: a process gets one of its instances, not all of it."
-    return Condition(id=ConditionId.MIG_ENABLED, message=message)
+    return Condition(id=ConditionId.MIG, message=message)
 
 
 def build_cuda_visible_devices(value: str) -> Condition:

@@ -26,7 +26,7 @@ from provision.core.parse.source_report import SourceReport
 from provision.model.facts import Condition, ConditionId, Facts, Gpu, Host, Probe, Reading, Vendor
 
 # The kernel module does not load without a GPU, so these contradict a bus that shows none.
-_DRIVER_IS_LOADED = (ConditionId.DRIVER_LIBRARY_MISMATCH, ConditionId.GPU_LOST, ConditionId.NO_DEVICES)
+_DRIVER_IS_LOADED = (ConditionId.DRIVER_MISMATCH, ConditionId.GPU_LOST, ConditionId.NO_DEVICE)
 _MODULE_VERSION = re.compile(r"\b\d{2,4}\.\d{1,3}(?:\.\d{1,3})?\b")
 
 
@@ -80,12 +80,12 @@ def _judge_presence(
         return Vendor.NVIDIA, ()
     said = {condition.id for report in reports for condition in report.conditions}
     if pci.nvidia:
-        return Vendor.NVIDIA, () if ConditionId.NO_DEVICES in said else (build_gpu_not_answering(pci.nvidia),)
+        return Vendor.NVIDIA, () if ConditionId.NO_DEVICE in said else (build_gpu_not_answering(pci.nvidia),)
     loaded = module is not None or not said.isdisjoint(_DRIVER_IS_LOADED)
     if pci.conclusive and not loaded:
         return Vendor.NONE, (build_no_gpu("the PCI bus shows none"),)
     if loaded or any(report.nvidia for report in reports):
-        return Vendor.NVIDIA, () if ConditionId.NO_DEVICES in said else (build_gpu_unknown(),)
+        return Vendor.NVIDIA, () if ConditionId.NO_DEVICE in said else (build_gpu_unknown(),)
     if any(report.found for report in reports):
         return None, (build_gpu_unknown(),)
     return Vendor.NONE, (build_no_gpu("neither NVIDIA's driver library nor nvidia-smi is on this machine"),)

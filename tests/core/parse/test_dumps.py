@@ -19,14 +19,14 @@ SOURCES = {
 }
 # The index's words for what our conditions say.
 CONDITIONS = {
-    "driver-mismatch": "driver-library-mismatch",
+    "driver-mismatch": "driver-mismatch",
     "driver-not-loaded": "driver-not-loaded",
     "gpu-lost": "gpu-lost",
-    "no-device": "no-devices",
+    "no-device": "no-device",
     "nvml-library-missing": "nvml-library-missing",
     "nvml-unknown-error": "nvml-error",
-    "mig": "mig-enabled",
-    "mixed-models": "mixed-gpus",
+    "mig": "mig",
+    "mixed-models": "mixed-models",
 }
 
 pytestmark = pytest.mark.skipif(not ENTRIES, reason="no recorded dumps beside this checkout")

@@ -173,7 +173,7 @@ def test_mixed_gpus_of_which_cuda_visible_devices_selects_one():
         cuda_driver_version="12.4",
         conditions=(
             _condition(
-                "mixed-gpus",
+                "mixed-models",
                 "The GPUs are not all alike: 1 x NVIDIA GeForce RTX 4090, 1 x NVIDIA GeForce RTX 3060.",
             ),
             _condition(
@@ -210,11 +210,11 @@ def test_no_gpu_where_no_pci_bus_is_shown():
 
 
 def test_driver_library_mismatch():
-    assert _parse("driver-library-mismatch") == _facts(
+    assert _parse("driver-mismatch") == _facts(
         driver="570.172.08",
         conditions=(
             _condition(
-                "driver-library-mismatch",
+                "driver-mismatch",
                 "The loaded NVIDIA kernel module and the driver's libraries are of different versions, "
                 "as after an update of the driver without a restart.",
             ),
@@ -272,7 +272,7 @@ def test_mig():
     assert [gpu.mig_enabled for gpu in facts.gpus] == [True]
     assert facts.conditions == (
         _condition(
-            "mig-enabled",
+            "mig",
             "GPU 0 (NVIDIA A100-SXM4-80GB) is in MIG mode: a process gets one of its instances, "
             "not all of it.",
         ),
@@ -348,15 +348,15 @@ def test_a_container_without_the_devices_of_its_host():
         )
     )
     assert facts.vendor is Vendor.NVIDIA
-    assert [str(condition.id) for condition in facts.conditions] == ["no-devices"]
+    assert [str(condition.id) for condition in facts.conditions] == ["no-device"]
 
 
 @pytest.mark.parametrize(
     ("said", "vendor", "conditions"),
     [
         ("couldn't communicate with the NVIDIA driver", Vendor.NONE, ["driver-not-loaded", "no-gpu"]),
-        ("Driver/library version mismatch", Vendor.NVIDIA, ["driver-library-mismatch", "gpu-unknown"]),
-        ("No devices were found", Vendor.NVIDIA, ["no-devices"]),
+        ("Driver/library version mismatch", Vendor.NVIDIA, ["driver-mismatch", "gpu-unknown"]),
+        ("No devices were found", Vendor.NVIDIA, ["no-device"]),
     ],
 )
 def test_a_bus_without_gpus_against_what_the_driver_says(said, vendor, conditions):

@@ -120,7 +120,7 @@ def test_xml_entities_are_not_expanded():
         (
             "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 570.86\n",
             18,
-            "driver-library-mismatch",
+            "driver-mismatch",
             "The loaded NVIDIA kernel module and the driver's libraries are of different versions "
             "(the library is 570.86), as after an update of the driver without a restart.",
         ),
@@ -140,7 +140,7 @@ def test_xml_entities_are_not_expanded():
         (
             "No devices were found\n",
             6,
-            "no-devices",
+            "no-device",
             "The NVIDIA driver works, but nvidia-smi shows no GPU to this process.",
         ),
         (
@@ -220,7 +220,7 @@ def test_an_old_driver_refuses_the_field_and_answers_in_xml():
 def test_a_driver_without_gpus_in_xml():
     text = "<nvidia_smi_log><driver_version>580.95.05</driver_version><attached_gpus>0</attached_gpus>"
     report = parse_nvidia_smi(None, _xml(text))
-    assert (report.driver, [condition.id for condition in report.conditions]) == ("580.95.05", ["no-devices"])
+    assert (report.driver, [condition.id for condition in report.conditions]) == ("580.95.05", ["no-device"])
 
 
 def test_one_lost_gpu_beside_one_that_answers():

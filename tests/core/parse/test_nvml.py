@@ -43,7 +43,7 @@ def test_cuda_version(version, text):
     [
         (
             "NVML_ERROR_LIB_RM_VERSION_MISMATCH",
-            "driver-library-mismatch",
+            "driver-mismatch",
             "The loaded NVIDIA kernel module and the driver's libraries are of different versions, as after "
             "an update of the driver without a restart.",
         ),
@@ -78,7 +78,7 @@ def test_a_driver_without_gpus():
         driver="580.95.05",
         conditions=(
             Condition(
-                id=ConditionId.NO_DEVICES,
+                id=ConditionId.NO_DEVICE,
                 message="The NVIDIA driver works, but NVML shows no GPU to this process.",
             ),
         ),
