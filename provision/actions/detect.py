@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from msgspec import Struct
 
 from provision.actions.context import Context
@@ -15,6 +17,9 @@ from provision.model.facts import Facts, Probe
 from provision.model.profile import ProfileFit
 from provision.system.probe import probe_machine
 from provision.system.resources import load_text
+
+# Of 1 MiB each. A machine of eight GPUs fills some hundred kilobytes with `nvidia-smi -q -x`.
+_PASTE_PIECES = 8
 
 
 class Detection(Struct, frozen=True, kw_only=True):
@@ -32,7 +37,7 @@ def detect(ctx: Context, probe: Probe | None = None) -> Detection:
     """Look at this machine, or at the one that `probe` was taken from."""
     knowledge = load_knowledge(ctx)
     taken = probe or probe_machine(env=ctx.env, root=ctx.root)
-    facts = parse_probe(taken, _load_gpu_names(ctx))
+    facts = parse_probe(taken, load_gpu_names(ctx))
     fits = judge_profiles(facts, knowledge.profiles, knowledge.builds)
     try:
         profile, obstacle = choose_profile(AUTO, fits, knowledge.profiles, facts).name, None
@@ -43,6 +48,21 @@ def detect(ctx: Context, probe: Probe | None = None) -> Detection:
     )
 
 
-def _load_gpu_names(ctx: Context) -> GpuNames:
+def build_probe_of_paste(ctx: Context, source: str) -> Probe:
+    """A probe of the text in the file `source`, or on standard input for "-": the output of known programs.
+
+    Of a text longer than any such output only the beginning is read. Raises BadFileError.
+    """
+    # Imported here: what knows every program's output is needed for pasted text only.
+    from provision.core.diagnosis.cleaning import decode_log
+    from provision.core.parse.recognise import build_pasted_probe
+    from provision.system.log_source import read_pieces
+
+    data = b"".join(islice(read_pieces(source), _PASTE_PIECES))
+    return build_pasted_probe(decode_log(data), ctx.timestamp())
+
+
+def load_gpu_names(ctx: Context) -> GpuNames:
+    """The rules by which a name or a PCI id tells the architecture."""
     path = ctx.data_dir / "profiles" / "gpus.yaml"
     return convert(parse_yaml(load_text(path), where=str(path)), GpuNames, where=str(path))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provision.cli.options import build_context, output_option, root_options
+from provision.cli.options import build_context, machine_options, output_option, read_probe, root_options
 from provision.cli.output import Envelope, build_console, print_envelope
 
 if TYPE_CHECKING:
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("detect")
-@click.option(
-    "--probe",
-    "probe_path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read a probe that was saved, on whichever machine, instead of looking at this one.",
-)
+@machine_options
 @click.option(
     "--save-probe",
     "save_path",
@@ -31,7 +26,12 @@ if TYPE_CHECKING:
 @output_option
 @root_options
 def detect_command(
-    probe_path: Path | None, save_path: Path | None, output: str, root: Path, profiles_dir: Path | None
+    paste: str | None,
+    probe_path: Path | None,
+    save_path: Path | None,
+    output: str,
+    root: Path,
+    profiles_dir: Path | None,
 ) -> None:
     """Say what this machine is and which profile fits it.
 
@@ -39,15 +39,14 @@ def detect_command(
     provision detect
     provision detect --output json
     provision detect --save-probe my-machine.json
+    nvidia-smi | provision detect --paste -
     """
     from provision.actions.detect import detect
-    from provision.core.parse.probe_json import parse_probe_json, render_probe_json
+    from provision.core.parse.probe_json import render_probe_json
     from provision.system.files import write_atomic
-    from provision.system.resources import load_text
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
-    probe = parse_probe_json(load_text(probe_path), where=str(probe_path)) if probe_path else None
-    detection = detect(ctx, probe)
+    detection = detect(ctx, read_probe(paste, probe_path, ctx))
     if save_path is not None:
         write_atomic(save_path, render_probe_json(detection.probe).encode())
     if output == "json":
@@ -66,6 +65,7 @@ def _build_data(detection: Detection) -> dict[str, Any]:
         "cuda_driver_version": facts.cuda_driver_version,
         "conditions": facts.conditions,
         "host": facts.host,
+        "versions": facts.versions,
         "profile": detection.profile,
         "obstacle": detection.obstacle,
         "profiles": detection.fits,

@@ -13,6 +13,7 @@ import click
 from provision import __version__
 from provision.cli.apply import apply_command
 from provision.cli.detect import detect_command
+from provision.cli.diagnose import diagnose_command
 from provision.cli.doctor import doctor_command
 from provision.cli.generations import generations_command
 from provision.cli.output import print_error
@@ -36,6 +37,7 @@ def cli(context: click.Context) -> None:
     provision apply auto      build, let the models read, write config.yaml
     provision smoke           let the configured models read again
     provision doctor          what is wrong, and the cure
+    provision diagnose LOG    the cause of a failure, from its log
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -48,6 +50,7 @@ for _command in (
     apply_command,
     smoke_command,
     doctor_command,
+    diagnose_command,
     generations_command,
 ):
     cli.add_command(_command)

@@ -8,13 +8,17 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from provision.actions.context import Context
 from provision.cli.output import StderrReporter
+from provision.errors import UsageError
 from provision.system.resources import find_data_dir
+
+if TYPE_CHECKING:
+    from provision.model.facts import Probe
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -60,6 +64,41 @@ def root_options(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+def machine_options(command: _Command) -> _Command:
+    """`--paste` and `--probe`: about the machine that a text or a saved probe came from, not about this one."""
+    for option in (
+        click.option(
+            "--probe",
+            "probe_path",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Read a probe that was saved, on whichever machine, instead of looking at this one.",
+        ),
+        click.option(
+            "--paste",
+            metavar="FILE|-",
+            help="Read the output of nvidia-smi, lspci, rocminfo, … of any machine, from a file or from stdin.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read_probe(paste: str | None, probe_path: Path | None, ctx: Context) -> Probe | None:
+    """The probe that the options of `machine_options` name, or None. Raises UsageError, BadFileError."""
+    if paste is not None and probe_path is not None:
+        raise UsageError("--paste and --probe cannot go together", hint="provision detect --paste FILE")
+    if probe_path is not None:
+        from provision.core.parse.probe_json import parse_probe_json
+        from provision.system.resources import load_text
+
+        return parse_probe_json(load_text(probe_path), where=str(probe_path))
+    if paste is None:
+        return None
+    from provision.actions.detect import build_probe_of_paste
+
+    return build_probe_of_paste(ctx, paste)
 
 
 def build_context(*, root: Path, profiles_dir: Path | None = None, output: str = "text") -> Context:

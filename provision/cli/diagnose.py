@@ -1,0 +1,90 @@
+"""`provision diagnose`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.cli.options import build_context, machine_options, output_option, read_probe, root_options
+from provision.cli.output import Envelope, print_envelope
+from provision.errors import ExitCode
+
+if TYPE_CHECKING:
+    from provision.actions.diagnose import Diagnosis
+    from provision.model.failure import Cause
+
+_SEND = "provision detect --save-probe machine.json   # and send it with the whole log, from its first line"
+
+
+@click.command("diagnose")
+@click.argument("log", default="-")
+@machine_options
+@output_option
+@root_options
+def diagnose_command(
+    log: str,
+    paste: str | None,
+    probe_path: Path | None,
+    output: str,
+    root: Path,
+    profiles_dir: Path | None,
+) -> int:
+    """Find the cause of a failure in LOG, a file of any length, or in standard input.
+
+    \b
+    provision diagnose error.log
+    python app.py 2>&1 | provision diagnose
+    provision diagnose error.log --paste nvidia-smi.txt   # the log of another machine
+
+    Exits with 0 when a cause was found, with 1 when nothing known fits.
+    """
+    from provision.actions.detect import detect
+    from provision.actions.diagnose import diagnose_log
+    from provision.system.log_source import read_pieces
+
+    ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
+    detection = detect(ctx, read_probe(paste, probe_path, ctx))
+    diagnosis = diagnose_log(ctx, read_pieces(log), detection.facts)
+    found = bool(diagnosis.causes)
+    if output == "json":
+        data = {"causes": diagnosis.causes, "machine": diagnosis.machine, "lines": diagnosis.lines}
+        if not found:
+            data["send"] = _SEND
+        print_envelope(Envelope(command="diagnose", status="ok" if found else "no", data=data))
+    else:
+        _print_text(diagnosis)
+    return int(ExitCode.OK if found else ExitCode.NO)
+
+
+def _print_text(diagnosis: Diagnosis) -> None:
+    if not diagnosis.causes:
+        click.echo(f"nothing that is known fits these {diagnosis.lines} lines")
+        click.echo(f"\nhint: {_SEND}")
+        return
+    for index, cause in enumerate(diagnosis.causes):
+        if index:
+            click.echo()
+        print_cause(cause, brief=index > 0)
+
+
+def print_cause(cause: Cause, *, brief: bool = False, err: bool = False) -> None:
+    """One cause as an engineer reads it; `brief` leaves out what only the likeliest needs."""
+    click.secho(f"{cause.id}", bold=True, nl=False, err=err)
+    click.echo(f"  ({cause.confidence} confidence)  {cause.title}", err=err)
+    for line in cause.evidence[: 2 if brief else None]:
+        click.secho(f"  line {line.line}: {line.text}", dim=True, err=err)
+    if brief:
+        return
+    click.echo(f"\n  {cause.cause}", err=err)
+    for why in cause.machine:
+        click.echo(f"  {why}", err=err)
+    if cause.cure:
+        click.secho("\n  cure", fg="green", err=err)
+        for cure in cause.cure:
+            click.echo(f"    {cure}", err=err)
+    if cause.not_this:
+        click.secho("\n  not this", fg="yellow", err=err)
+        for folk in cause.not_this:
+            click.echo(f"    {folk.claim}: {folk.why}", err=err)

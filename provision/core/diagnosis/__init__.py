@@ -1,0 +1,1 @@
+"""From a log to the cause: clean, keep what matters, match, rank."""

@@ -1,0 +1,123 @@
+"""Where the signs of a failure occur in a digest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from msgspec import Struct
+
+from provision.core.diagnosis.digest import Digest, lower_ascii, normalize
+from provision.model.failure import Failure, LogLine, Sign
+
+REGEX_MARK = "re:"
+_LEAST_LITERAL = 6
+_EVIDENCE_LINES = 6
+_EVIDENCE_WIDTH = 240
+# The last occurrences are tried first: what ended a program stands at the end of its log.
+_TRIED = 24
+
+
+class Match(Struct, frozen=True, kw_only=True):
+    """A sign that holds: the lines that show it."""
+
+    sign: Sign
+    evidence: tuple[LogLine, ...]
+
+
+def list_literals(failures: tuple[Failure, ...]) -> list[str]:
+    """Every literal fragment, lower case: what a long log is searched for."""
+    fragments = {
+        lower_ascii(normalize(fragment))
+        for failure in failures
+        for sign in failure.signs
+        for fragment in sign.all
+        if not fragment.startswith(REGEX_MARK)
+    }
+    return sorted(fragments)
+
+
+def describe_bad_sign(sign: Sign) -> str | None:
+    """What is wrong with a sign as data, or None."""
+    for fragment in (*sign.all, *sign.none):
+        if fragment.startswith(REGEX_MARK):
+            try:
+                re.compile(fragment[len(REGEX_MARK) :])
+            except re.error as error:
+                return f"{fragment!r} is no regular expression: {error}"
+    literal = [fragment for fragment in sign.all if not fragment.startswith(REGEX_MARK)]
+    if not any(len(normalize(fragment)) >= _LEAST_LITERAL for fragment in literal):
+        return f"no literal fragment of {_LEAST_LITERAL} characters or more"
+    return None
+
+
+def find_sign(sign: Sign, digest: Digest) -> Match | None:
+    """The sign in the log, or None. The place nearest to the end is taken."""
+    anchor = max((f for f in sign.all if not f.startswith(REGEX_MARK)), key=len)
+    others = [fragment for fragment in sign.all if fragment is not anchor]
+    for start, end in _find_last(lower_ascii(normalize(anchor)), digest):
+        first, last = digest.find_line(start), digest.find_line(max(start, end - 1))
+        low, high = _widen(digest, first, last, sign.within)
+        found = [(start, end)]
+        for fragment in others:
+            span = _find_within(fragment, digest, low, high)
+            if span is None:
+                break
+            found.append(span)
+        else:
+            if not any(_find_within(fragment, digest, low, high) for fragment in sign.none):
+                return Match(sign=sign, evidence=_build_evidence(digest, found))
+    return None
+
+
+def _find_last(literal: str, digest: Digest) -> Iterator[tuple[int, int]]:
+    end = len(digest.lowered)
+    for _ in range(_TRIED):
+        start = digest.lowered.rfind(literal, 0, end)
+        if start < 0:
+            return
+        yield start, start + len(literal)
+        end = start + len(literal) - 1
+
+
+def _widen(digest: Digest, first: int, last: int, within: int) -> tuple[int, int]:
+    """The offsets of the text whose lines are at most `within` from the lines `first` to `last`."""
+    numbers = digest.numbers
+    low, high = first, last
+    while low > 0 and numbers[first] - numbers[low - 1] <= within:
+        low -= 1
+    while high + 1 < len(numbers) and numbers[high + 1] - numbers[last] <= within:
+        high += 1
+    end = digest.starts[high + 1] if high + 1 < len(numbers) else len(digest.text)
+    return digest.starts[low], end
+
+
+def _find_within(fragment: str, digest: Digest, low: int, high: int) -> tuple[int, int] | None:
+    if fragment.startswith(REGEX_MARK):
+        match = _compile(fragment).search(digest.text, low, high)
+        return None if match is None else match.span()
+    literal = lower_ascii(normalize(fragment))
+    start = digest.lowered.find(literal, low, high)
+    return None if start < 0 else (start, start + len(literal))
+
+
+@lru_cache(maxsize=2048)
+def _compile(fragment: str) -> re.Pattern[str]:
+    return re.compile(fragment[len(REGEX_MARK) :], re.IGNORECASE)
+
+
+def _build_evidence(digest: Digest, spans: list[tuple[int, int]]) -> tuple[LogLine, ...]:
+    """The lines of the spans, each once, in the order of the log."""
+    at: dict[int, int] = {}
+    for start, end in spans:
+        first, last = digest.find_line(start), digest.find_line(max(start, end - 1))
+        for index in range(first, min(last, first + 2) + 1):
+            at.setdefault(index, start)
+    lines = []
+    for index in sorted(at)[:_EVIDENCE_LINES]:
+        text = digest.get_text(index, index).strip()
+        offset = max(0, at[index] - digest.starts[index] - 60) if len(text) > _EVIDENCE_WIDTH else 0
+        cut = text[offset : offset + _EVIDENCE_WIDTH]
+        lines.append(LogLine(line=digest.numbers[index], text=f"…{cut}" if offset else cut))
+    return tuple(lines)

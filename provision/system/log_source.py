@@ -1,0 +1,34 @@
+"""Logs and pasted text as bytes, from a file or from standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from provision.errors import BadFileError
+
+PIECE_BYTES = 2**20
+STDIN = "-"
+
+
+def read_pieces(source: str, *, stdin: BinaryIO | None = None) -> Iterator[bytes]:
+    """The bytes of the file `source`, or of standard input for "-", in pieces of at most 1 MiB.
+
+    Raises BadFileError when there is no such file, it is a folder, or it may not be read.
+    """
+    try:
+        if source == STDIN:
+            yield from _read_stream(stdin or sys.stdin.buffer)
+            return
+        with Path(source).open("rb") as stream:
+            yield from _read_stream(stream)
+    except OSError as error:
+        hint = "provision diagnose -   # reads standard input" if source != STDIN else None
+        raise BadFileError(f"{source}: {error.strerror or error}", hint=hint) from error
+
+
+def _read_stream(stream: BinaryIO) -> Iterator[bytes]:
+    while piece := stream.read(PIECE_BYTES):
+        yield piece
