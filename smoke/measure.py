@@ -17,7 +17,7 @@ class Stopwatch:
 
     def __init__(self, device: str) -> None:
         self.elapsed_s = 0.0
-        self._on_gpu = is_cuda(device)
+        self._gpu = find_gpu(device)
 
     def __enter__(self) -> Stopwatch:
         self._synchronize()
@@ -29,29 +29,41 @@ class Stopwatch:
         self.elapsed_s = time.perf_counter() - self._start
 
     def _synchronize(self) -> None:
-        if self._on_gpu:
-            torch.cuda.synchronize()
+        if self._gpu is not None:
+            self._gpu.synchronize()
 
 
-def is_cuda(device: str) -> bool:
-    """Whether a torch device such as `cuda:0` is one of CUDA's."""
-    return bool(torch.device(device).type == "cuda")
+def find_gpu(device: str) -> Any:
+    """torch's module for a device such as `cuda:0`, `xpu` or `mps`; None for the CPU.
+
+    A HIP build calls AMD's GPUs `cuda`.
+    """
+    kind = torch.device(device).type
+    return getattr(torch, kind) if kind in ("cuda", "xpu", "mps") else None
 
 
 def probe_device(device: str, *, threads: int | None) -> dict[str, Any]:
-    """Compute something there, which starts CUDA, and say what it is. Raises whatever torch raises."""
+    """Compute something there, which starts its runtime, and say what it is. Raises whatever torch raises."""
     if threads is not None:
         torch.set_num_threads(threads)
-    if is_cuda(device):
-        torch.cuda.set_device(device)
+    gpu = find_gpu(device)
+    if hasattr(gpu, "set_device"):
+        gpu.set_device(device)
     matrix = torch.ones(8, 8, device=device)
     if (matrix @ matrix).sum().item() != 512.0:
         raise ArithmeticError(f"{device} multiplies 8 x 8 ones wrongly")
-    if not is_cuda(device):
+    if gpu is None:
         return {"device_name": _read_cpu_name()}
-    torch.cuda.reset_peak_memory_stats(device)
-    major, minor = torch.cuda.get_device_capability(device)
-    return {"device_name": torch.cuda.get_device_name(device), "compute_capability": f"{major}.{minor}"}
+    if not hasattr(gpu, "reset_peak_memory_stats"):
+        # Metal's device is the chip that the processor is part of.
+        return {"device_name": _read_cpu_name()}
+    gpu.reset_peak_memory_stats(device)
+    found = {"device_name": gpu.get_device_name(device)}
+    # HIP answers with a target's digits, gfx1100 as 11.0, which would read as a capability of NVIDIA's.
+    if gpu is torch.cuda and torch.version.hip is None:
+        major, minor = gpu.get_device_capability(device)
+        found["compute_capability"] = f"{major}.{minor}"
+    return found
 
 
 def is_usable(device: torch.device) -> bool:
@@ -80,13 +92,20 @@ def describe_model(model: Any) -> dict[str, Any]:
 
 
 def read_peak_memory(device: str) -> dict[str, Any]:
-    """The fields of the result that say how much memory the job took at most, in bytes."""
-    if is_cuda(device):
+    """The fields of the result that say how much memory the job took at most, in bytes.
+
+    Metal counts no peak of tensors: what its driver holds for the process, which does not shrink meanwhile,
+    stands for it.
+    """
+    gpu = find_gpu(device)
+    if hasattr(gpu, "max_memory_allocated"):
         return {
-            "peak_memory_bytes": torch.cuda.max_memory_allocated(device),
+            "peak_memory_bytes": gpu.max_memory_allocated(device),
             "peak_memory_kind": "vram",
-            "peak_reserved_bytes": torch.cuda.max_memory_reserved(device),
+            "peak_reserved_bytes": gpu.max_memory_reserved(device),
         }
+    if gpu is not None:
+        return {"peak_memory_bytes": gpu.driver_allocated_memory(), "peak_memory_kind": "metal"}
     peak_bytes = _read_status("VmHWM") or _read_max_rss_bytes()
     return {"peak_memory_bytes": peak_bytes, "peak_memory_kind": "rss"} if peak_bytes else {}
 

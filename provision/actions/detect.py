@@ -10,12 +10,13 @@ from provision.actions.context import Context
 from provision.actions.knowledge import Knowledge, load_knowledge
 from provision.core.architecture import GpuNames
 from provision.core.parse.facts import parse_probe
+from provision.core.parse.overrides import parse_override_values
 from provision.core.profiles import AUTO, choose_profile, judge_profiles
 from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import NoProfileError
 from provision.model.facts import Facts, Probe
 from provision.model.profile import ProfileFit
-from provision.system.probe import probe_machine
+from provision.system.probe import start_probe
 from provision.system.resources import load_text
 
 # Of 1 MiB each. A machine of eight GPUs fills some hundred kilobytes with `nvidia-smi -q -x`.
@@ -34,10 +35,17 @@ class Detection(Struct, frozen=True, kw_only=True):
 
 
 def detect(ctx: Context, probe: Probe | None = None) -> Detection:
-    """Look at this machine, or at the one that `probe` was taken from."""
-    knowledge = load_knowledge(ctx)
-    taken = probe or probe_machine(env=ctx.env, root=ctx.root)
-    facts = parse_probe(taken, load_gpu_names(ctx))
+    """Look at this machine, or at the one that `probe` was taken from.
+
+    Raises UsageError for a malformed `PROVISION_GPU_…` override, BadFileError for a profile that is none.
+    """
+    if probe is None:
+        parse_override_values(ctx.env)
+    # The driver is waited for, not computed: what ships is read meanwhile.
+    ask = start_probe(env=ctx.env, root=ctx.root) if probe is None else lambda: probe
+    knowledge, names = load_knowledge(ctx), load_gpu_names(ctx)
+    taken = ask()
+    facts = parse_probe(taken, names)
     fits = judge_profiles(facts, knowledge.profiles, knowledge.builds)
     try:
         profile, obstacle = choose_profile(AUTO, fits, knowledge.profiles, facts).name, None

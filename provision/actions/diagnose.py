@@ -15,7 +15,7 @@ from provision.core.diagnosis.ranking import diagnose
 from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import BadFileError
 from provision.model.facts import Facts
-from provision.model.failure import Cause, Failure, Failures
+from provision.model.failure import Cause, Confidence, Failure, Failures
 from provision.system.resources import load_text
 
 
@@ -33,6 +33,15 @@ def diagnose_log(ctx: Context, pieces: Iterable[bytes], facts: Facts | None) -> 
     digest = read_log(pieces, list_literals(failures))
     machine = complete_machine(find_machine(digest.text, load_gpu_names(ctx)), facts)
     return Diagnosis(causes=diagnose(digest, failures, machine), machine=machine, lines=digest.lines_total)
+
+
+def explain_words(ctx: Context, words: str, facts: Facts | None = None) -> tuple[Cause, ...]:
+    """The likeliest cause of what a program said when it failed; none unless its signs are at least usual.
+
+    What `provision` itself runs goes through here, so that its failures are explained like anybody's.
+    """
+    causes = diagnose_log(ctx, [words.encode(errors="replace")], facts).causes
+    return tuple(cause for cause in causes[:1] if cause.confidence is not Confidence.LOW)
 
 
 def load_failures(ctx: Context) -> tuple[Failure, ...]:

@@ -9,18 +9,19 @@ from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
 from provision.actions.context import Context
+from provision.core.drivers import attach_drivers
+from provision.core.profiles import order_profiles
 from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import BadFileError
 from provision.model.catalogue import Catalogue
-from provision.model.facts import Vendor
-from provision.model.profile import Profile, TorchBuild, TorchBuilds
+from provision.model.profile import DriverTable, Profile, TorchBuild, TorchBuilds
 from provision.system.resources import load_profile_texts, load_text
 
 _T = TypeVar("_T")
 
 
 class Knowledge(Struct, frozen=True, kw_only=True):
-    """Profiles, those for GPUs first, and the torch builds that they name."""
+    """Profiles, those for GPUs first, and the torch builds that they name, with the drivers of their CUDA."""
 
     profiles: tuple[Profile, ...]
     builds: dict[str, TorchBuild]
@@ -35,9 +36,7 @@ def load_knowledge(ctx: Context) -> Knowledge:
 
     Raises BadFileError with file, key path and reason.
     """
-    torch_path = ctx.data_dir / "profiles" / "torch.yaml"
-    builds = _load(torch_path, load_text(torch_path), TorchBuilds).builds
-    by_name = {build.name: build for build in builds}
+    by_name = _load_builds(ctx.data_dir / "profiles")
     texts = load_profile_texts(ctx.data_dir / "profiles")
     if ctx.profiles_dir is not None:
         texts += load_profile_texts(ctx.profiles_dir)
@@ -46,14 +45,26 @@ def load_knowledge(ctx: Context) -> Knowledge:
         profile = _load(path, text, Profile)
         _check_profile(path, profile, by_name)
         profiles[profile.name] = profile
-    ordered = sorted(profiles.values(), key=lambda profile: profile.match.vendor is Vendor.NONE)
-    return Knowledge(profiles=tuple(ordered), builds=by_name)
+    return Knowledge(profiles=order_profiles(profiles.values()), builds=by_name)
 
 
 def load_catalogue(ctx: Context) -> Catalogue:
     """Read and check the catalogue of models. Raises BadFileError with file, key path and reason."""
     path = ctx.data_dir / "profiles" / "models.yaml"
     return _load(path, load_text(path), Catalogue)
+
+
+def _load_builds(folder: Path) -> dict[str, TorchBuild]:
+    torch_path, drivers_path = folder / "torch.yaml", folder / "drivers.yaml"
+    builds = _load(torch_path, load_text(torch_path), TorchBuilds).builds
+    table = _load(drivers_path, load_text(drivers_path), DriverTable)
+    for build in builds:
+        if build.cuda is not None and build.cuda not in {row.cuda for row in table.cuda}:
+            raise BadFileError(
+                f"{torch_path}: build {build.name}: cuda: {drivers_path.name} has no drivers for {build.cuda}",
+                hint=f"known: {', '.join(row.cuda for row in table.cuda)}",
+            )
+    return {build.name: build for build in attach_drivers(builds, table)}
 
 
 def _load(path: Path, text: str, kind: type[_T]) -> _T:

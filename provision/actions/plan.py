@@ -13,6 +13,7 @@ from provision.actions.resolve import ResolvedStack, resolve_stack
 from provision.actions.situation import Situation, survey
 from provision.actions.wholeness import check_stack
 from provision.core.planner import build_plan
+from provision.model.facts import Probe
 from provision.model.plan import Plan, PlannedStack
 from provision.system.store import Store
 
@@ -26,10 +27,21 @@ class Prepared(Struct, frozen=True, kw_only=True):
     resolved: tuple[ResolvedStack, ...]
 
 
-def prepare(ctx: Context, store: Store, profile_name: str, requested: Sequence[str]) -> Prepared:
-    """Survey, and unless nothing has to be done resolve every stack. Changes nothing."""
+def prepare(
+    ctx: Context,
+    store: Store,
+    profile_name: str,
+    requested: Sequence[str],
+    probe: Probe | None = None,
+) -> Prepared:
+    """Survey, and unless nothing has to be done resolve every stack. Changes nothing.
+
+    With `probe` the plan is for the machine that it was taken from.
+    """
     ctx.reporter.step("looking at the machine")
-    situation = survey(ctx, store, profile_name, requested)
+    situation = survey(ctx, store, profile_name, requested, probe)
+    for assumption in situation.assumptions:
+        ctx.reporter.warn(assumption)
     for key in situation.selection.unknown:
         ctx.reporter.warn(
             f"config.yaml names the model {key!r}, which the catalogue does not know; it is left alone"
@@ -40,7 +52,9 @@ def prepare(ctx: Context, store: Store, profile_name: str, requested: Sequence[s
         return Prepared(state_dir=store.state_dir, situation=situation, plan=None, resolved=())
     ctx.reporter.step(f"resolving packages for profile {situation.profile.name}")
     platform = situation.detection.facts.host.platform
-    resolved = tuple(resolve_stack(ctx, spec, situation.build, platform) for spec in situation.specs)
+    resolved = tuple(
+        resolve_stack(ctx, spec, situation.build, platform, situation.target) for spec in situation.specs
+    )
     plan = build_plan(
         profile=situation.profile,
         models=situation.selection.models,

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from provision.actions.context import Context
 from provision.core.locks import build_lock, parse_pins, parse_resolution
 from provision.core.models import StackSpec
 from provision.core.pip_settings import parse_package_settings
 from provision.core.sources import Offer, Refusal, TorchQuery, build_queries, build_sources, judge_offer
+from provision.core.targets import Target, list_tags
 from provision.errors import DownloadError
 from provision.model.packages import Answer, PackageSettings, Source, SourceAttempt, SourceKind, StackLock
 from provision.model.profile import TorchBuild
@@ -40,19 +42,22 @@ def load_package_settings(ctx: Context) -> PackageSettings:
     return parse_package_settings(load_pip_files(ctx.env), ctx.env, base=str(Path.cwd()))
 
 
-def build_uv(ctx: Context, settings: PackageSettings, folder: Path) -> Uv:
+def build_uv(ctx: Context, settings: PackageSettings, folder: Path, target: Target | None = None) -> Uv:
     """uv as this run uses it. `folder` lies outside any project, so that none's settings are read."""
-    return Uv(binary=find_uv(), env=ctx.env, settings=settings, cwd=folder)
+    asked = None if target is None else (target.uv_platform, target.python)
+    return Uv(binary=find_uv(), env=ctx.env, settings=settings, cwd=folder, target=asked)
 
 
-def resolve_stack(ctx: Context, spec: StackSpec, build: TorchBuild, platform: str) -> ResolvedStack:
-    """Find torch and lock everything that `spec` needs.
+def resolve_stack(
+    ctx: Context, spec: StackSpec, build: TorchBuild, platform: str, target: Target | None = None
+) -> ResolvedStack:
+    """Find torch and lock everything that `spec` needs, for `target` where it is not this machine.
 
     Raises DownloadError when no source serves the build, saying what each answered.
     """
     settings = load_package_settings(ctx)
     with tempfile.TemporaryDirectory(prefix="provision-resolve-") as folder:
-        uv = build_uv(ctx, settings, Path(folder))
+        uv = build_uv(ctx, settings, Path(folder), target)
         attempts = find_torch(ctx, uv, spec, build, platform)
         chosen = next((attempt for attempt in attempts if attempt.answer is Answer.SERVES), None)
         if chosen is None or chosen.torch is None:
@@ -60,7 +65,8 @@ def resolve_stack(ctx: Context, spec: StackSpec, build: TorchBuild, platform: st
         offer = judge_offer(build, platform, torch=chosen.torch, torchvision=chosen.torchvision)
         assert isinstance(offer, Offer)  # noqa: S101 - find_torch marks nothing else as serving
         alive = tuple(attempt.source for attempt in attempts if attempt.answer is not Answer.UNREACHABLE)
-        lock = _lock(ctx, uv, spec, offer, chosen.source, alive)
+        needs = (*(build.companions if offer.tag == build.tag else ()), *spec.requirements)
+        lock = _lock(ctx, uv, replace(spec, requirements=needs), offer, chosen.source, alive, target)
     return ResolvedStack(
         spec=spec, lock=lock, offer=offer, torch_source=chosen.source, sources=alive, attempts=tuple(attempts)
     )
@@ -125,7 +131,13 @@ def _read_offer(
 
 
 def _lock(
-    ctx: Context, uv: Uv, spec: StackSpec, offer: Offer, torch_source: Source, sources: Sequence[Source]
+    ctx: Context,
+    uv: Uv,
+    spec: StackSpec,
+    offer: Offer,
+    torch_source: Source,
+    sources: Sequence[Source],
+    target: Target | None,
 ) -> StackLock:
     from packaging.tags import sys_tags
 
@@ -142,7 +154,7 @@ def _lock(
             f"the packages of stack {spec.name} cannot be resolved: {_hide(torch_source, resolution.error)}",
             hint="provision doctor --network   # shows which sources answer",
         )
-    resolved = parse_resolution(resolution.text, sys_tags())
+    resolved = parse_resolution(resolution.text, sys_tags() if target is None else list_tags(target))
     locked = {wheel.name: wheel.version for wheel in resolved}
     if (locked.get("torch"), locked.get("torchvision", offer.torchvision)) != (
         offer.torch,
@@ -159,7 +171,7 @@ def _lock(
 
 def _describe(offer: Offer, build: TorchBuild) -> str:
     pair = f"torch {offer.torch}" + (f" and torchvision {offer.torchvision}" if offer.torchvision else "")
-    if build.cuda is None and offer.tag != "cpu":
+    if build.tag == "cpu" and offer.tag != "cpu":
         return f"{pair}, a CUDA build ({offer.tag}) that runs on a CPU too, at gigabytes of CUDA libraries"
     without = "" if offer.torchvision else "; it has no torchvision that belongs to it"
     return pair + without
@@ -172,7 +184,7 @@ def _hide(source: Source, text: str) -> str:
 
 def _no_source(build: TorchBuild, attempts: Sequence[SourceAttempt]) -> DownloadError:
     answers = "; ".join(f"{attempt.source.label}: {attempt.detail}" for attempt in attempts)
-    wanted = f"torch {build.torch} for {'the CPU' if build.cuda is None else build.tag}"
+    wanted = f"torch {build.torch} for {'the CPU' if build.tag == 'cpu' else build.tag}"
     return DownloadError(
         f"no source of packages serves {wanted}. {answers}",
         hint="name a mirror in PIP_INDEX_URL or PIP_FIND_LINKS, or check the network: provision doctor --network",

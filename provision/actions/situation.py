@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from provision.actions.context import Context
 from provision.actions.detect import Detection, detect
@@ -13,18 +14,26 @@ from provision.actions.weights import identify_revision
 from provision.actions.wholeness import find_problem
 from provision.core.config_doc import diff_config, wanted_models
 from provision.core.models import Selection, StackSpec, build_stack_specs, choose_models
+from provision.core.parse.host import parse_host
 from provision.core.planner import build_fingerprint
-from provision.core.profiles import choose_profile
+from provision.core.profiles import choose_profile, judge_profiles
+from provision.core.targets import Target, choose_target, complete_host
 from provision.errors import BadFileError, StateError
 from provision.model.config import Drift
+from provision.model.facts import Probe
 from provision.model.profile import Profile, TorchBuild
 from provision.model.smoke import Verdict
 from provision.model.state import GenerationRecord
+from provision.system.probe_host import probe_host
 from provision.system.store import Store
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """All that decides what an apply has to do. `problem` is what the active generation lacks on disk."""
+    """All that decides what an apply has to do. `problem` is what the active generation lacks on disk.
+
+    `target` is another platform or Python to plan for, None for this one; `assumptions` say what was taken
+    for granted of another machine.
+    """
 
     detection: Detection
     profile: Profile
@@ -36,6 +45,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     drift: tuple[Drift, ...]
     problem: str | None
     production_models: tuple[str, ...]
+    target: Target | None = None
+    assumptions: tuple[str, ...] = ()
 
     @property
     def is_current(self) -> bool:
@@ -49,17 +60,30 @@ class Situation(Struct, frozen=True, kw_only=True):
         return passed and self.problem is None and not self.drift
 
 
-def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[str]) -> Situation:
-    """Find out. Raises NoProfileError, UsageError or BadFileError; changes nothing."""
+def survey(
+    ctx: Context,
+    store: Store,
+    profile_name: str,
+    requested: Sequence[str],
+    probe: Probe | None = None,
+) -> Situation:
+    """Find out, for this machine or the one that `probe` was taken from; changes nothing.
+
+    Another machine has no generation here. Raises NoProfileError, UsageError or BadFileError.
+    """
     config = store.load_config()
     config_text = read_config_text(store, config)
     catalogue = load_catalogue(ctx)
     selection = choose_models(requested, wanted_models(config_text, where=str(store.config_path)), catalogue)
-    detection = detect(ctx)
+    detection = detect(ctx, probe)
+    target: Target | None = None
+    assumptions: tuple[str, ...] = ()
+    if probe is not None:
+        detection, target, assumptions = _look_elsewhere(ctx, detection)
     profile = choose_profile(profile_name, detection.fits, detection.knowledge.profiles, detection.facts)
     build = detection.knowledge.builds[profile.torch]
     revisions = {model.key: identify_revision(ctx, model) for model in selection.models}
-    active = _load_active(ctx, store)
+    active = _load_active(ctx, store) if probe is None else None
     return Situation(
         detection=detection,
         profile=profile,
@@ -73,7 +97,18 @@ def survey(ctx: Context, store: Store, profile_name: str, requested: Sequence[st
         drift=() if active is None else diff_config(config_text, active.config, where=str(store.config_path)),
         problem=None if active is None else find_problem(store, active),
         production_models=tuple(model.key for model in catalogue.models if model.production),
+        target=target,
+        assumptions=assumptions,
     )
+
+
+def _look_elsewhere(ctx: Context, detection: Detection) -> tuple[Detection, Target | None, tuple[str, ...]]:
+    """Another machine's detection, completed by what is assumed of it."""
+    here = parse_host(Probe(created="", readings=(probe_host(ctx.env, None),)))
+    facts, assumptions = complete_host(detection.facts, here)
+    knowledge = detection.knowledge
+    fits = judge_profiles(facts, knowledge.profiles, knowledge.builds)
+    return replace(detection, facts=facts, fits=fits), choose_target(facts.host, here), assumptions
 
 
 def _load_active(ctx: Context, store: Store) -> GenerationRecord | None:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from provision.actions.context import Context
+from provision.actions.diagnose import explain_words
 from provision.core.child_env import build_worker_env
 from provision.core.page_text import PageText, build_grid_page
 from provision.core.verdict import explain_numeric_fault, judge_job, score_reading
@@ -93,7 +95,18 @@ def _run_rung(
             hint="provision doctor",
             output=fault.traceback if fault else "",
         )
-    return [_conclude(stack, result, pages[result.model], response) for result in response.results]
+    return [
+        _explain(ctx, _conclude(stack, result, pages[result.model], response), result)
+        for result in response.results
+    ]
+
+
+def _explain(ctx: Context, result: SmokeResult, job: JobResult) -> SmokeResult:
+    """`result` with the known cause of the exception that ended the job. What was measured needs no guess."""
+    if result.verdict is not Verdict.FAIL or job.fault is None or job.numeric_fault is not None:
+        return result
+    words = f"{job.fault.log}\n{job.fault.traceback}\n{job.fault.type}: {job.fault.message}"
+    return replace(result, causes=explain_words(ctx, words))
 
 
 def _build_job(profile: Profile, attention: str, subject: Subject, pages: Sequence[PageText]) -> JobRequest:

@@ -9,10 +9,11 @@ import click
 
 from provision.cli.options import build_context, machine_options, output_option, read_probe, root_options
 from provision.cli.output import Envelope, build_console, print_envelope
+from provision.model.facts import Vendor
 
 if TYPE_CHECKING:
     from provision.actions.detect import Detection
-    from provision.model.facts import Facts
+    from provision.model.facts import Facts, Gpu
 
 
 @click.command("detect")
@@ -63,7 +64,8 @@ def _build_data(detection: Detection) -> dict[str, Any]:
         "gpu_source": facts.gpu_source,
         "driver": facts.driver,
         "cuda_driver_version": facts.cuda_driver_version,
-        "conditions": facts.conditions,
+        "conditions": [condition.id for condition in facts.conditions],
+        "notes": facts.conditions,
         "host": facts.host,
         "versions": facts.versions,
         "profile": detection.profile,
@@ -92,33 +94,53 @@ def _print_text(detection: Detection) -> None:
         table.add_row("Profile", f"{detection.profile}: {'; '.join(reasons)}")
     else:
         table.add_row("Profile", f"none: {detection.obstacle}")
-    for fit in detection.fits:
-        if fit.name != detection.profile:
-            table.add_row("", f"{'also fits' if fit.fits else 'not'} {fit.name}: {'; '.join(fit.reasons)}")
+    for reason, names in _group_others(detection).items():
+        table.add_row("", f"{reason[0]} {', '.join(names)}: {reason[1]}")
     for condition in detection.facts.conditions:
         table.add_row("Note", f"{condition.message} [{condition.id}]", style="yellow")
     build_console().print(table)
 
 
+def _group_others(detection: Detection) -> dict[tuple[str, str], list[str]]:
+    """The profiles that are not taken, those with the same reasons together."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for fit in detection.fits:
+        if fit.name != detection.profile:
+            key = ("also fits" if fit.fits else "not", "; ".join(fit.reasons))
+            groups.setdefault(key, []).append(fit.name)
+    return groups
+
+
 def _list_rows(facts: Facts) -> list[tuple[str, str]]:
-    rows = []
-    for gpu in facts.gpus:
-        parts = [gpu.name or "without a name"]
-        parts.append(
-            f"compute capability {gpu.best_compute_capability or 'unknown'} ({gpu.arch or 'unknown'})"
-        )
-        if gpu.memory_mib is not None:
-            parts.append(f"{gpu.memory_mib / 1024:.1f} GiB")
-        rows.append(("GPU", ", ".join(parts)))
+    rows = [("GPU", _describe_gpu(gpu)) for gpu in facts.gpus]
     if not facts.gpus:
         rows.append(("GPU", {"none": "none found"}.get(str(facts.vendor), "unknown, see the notes")))
     if facts.driver:
-        rows.append(("Driver", f"{facts.driver}, CUDA up to {facts.cuda_driver_version or 'unknown'}"))
+        cuda = f", CUDA up to {facts.cuda_driver_version}" if facts.cuda_driver_version else ""
+        rows.append(("Driver", f"{facts.driver}{cuda}"))
+    rows += [(name, version) for name, version in facts.versions.items()]
     host = facts.host
-    memory = f", {host.memory_bytes / 2**30:.1f} GiB of memory" if host.memory_bytes else ""
+    # Text that was pasted mostly says nothing of the machine around the GPU.
     system = host.distribution.name if host.distribution else host.system
-    rows.append(("System", f"{system} on {host.machine}, kernel {host.release}"))
-    rows.append(("CPU", f"{host.cpu_model or 'unknown'}, {host.cpu_count or '?'} cores{memory}"))
-    free = f", {host.disk_free_bytes / 1e9:.0f} GB free here" if host.disk_free_bytes is not None else ""
-    rows.append(("Python", f"{host.python_version}{free}"))
+    parts = [system, f"on {host.machine}" if host.machine else "", f"kernel {host.release}"]
+    if system or host.machine:
+        rows.append(("System", ", ".join(part for part in parts[: 3 if host.release else 2] if part)))
+    if host.cpu_model or host.cpu_count:
+        memory = f", {host.memory_bytes / 2**30:.1f} GiB of memory" if host.memory_bytes else ""
+        rows.append(("CPU", f"{host.cpu_model or 'unknown'}, {host.cpu_count or '?'} cores{memory}"))
+    if host.python_version:
+        free = f", {host.disk_free_bytes / 1e9:.0f} GB free here" if host.disk_free_bytes is not None else ""
+        rows.append(("Python", f"{host.python_version}{free}"))
     return rows
+
+
+def _describe_gpu(gpu: Gpu) -> str:
+    parts = [gpu.marketing_name or gpu.name or "without a name"]
+    if gpu.vendor in (None, Vendor.NVIDIA):
+        capability = gpu.best_compute_capability or "unknown"
+        parts.append(f"compute capability {capability} ({gpu.arch or 'architecture unknown'})")
+    else:
+        parts.append(gpu.arch or "architecture unknown")
+    if gpu.memory_mib is not None:
+        parts.append(f"{gpu.memory_mib / 1024:.1f} GiB")
+    return ", ".join(parts)

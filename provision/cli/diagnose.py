@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.cli.options import build_context, machine_options, output_option, read_probe, root_options
-from provision.cli.output import Envelope, print_envelope
+from provision.cli.output import Envelope, print_cause, print_envelope
 from provision.errors import ExitCode
 
 if TYPE_CHECKING:
     from provision.actions.diagnose import Diagnosis
-    from provision.model.failure import Cause
 
 _SEND = "provision detect --save-probe machine.json   # and send it with the whole log, from its first line"
 
@@ -67,24 +66,3 @@ def _print_text(diagnosis: Diagnosis) -> None:
         if index:
             click.echo()
         print_cause(cause, brief=index > 0)
-
-
-def print_cause(cause: Cause, *, brief: bool = False, err: bool = False) -> None:
-    """One cause as an engineer reads it; `brief` leaves out what only the likeliest needs."""
-    click.secho(f"{cause.id}", bold=True, nl=False, err=err)
-    click.echo(f"  ({cause.confidence} confidence)  {cause.title}", err=err)
-    for line in cause.evidence[: 2 if brief else None]:
-        click.secho(f"  line {line.line}: {line.text}", dim=True, err=err)
-    if brief:
-        return
-    click.echo(f"\n  {cause.cause}", err=err)
-    for why in cause.machine:
-        click.echo(f"  {why}", err=err)
-    if cause.cure:
-        click.secho("\n  cure", fg="green", err=err)
-        for cure in cause.cure:
-            click.echo(f"    {cure}", err=err)
-    if cause.not_this:
-        click.secho("\n  not this", fg="yellow", err=err)
-        for folk in cause.not_this:
-            click.echo(f"    {folk.claim}: {folk.why}", err=err)

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provision import __version__
-from provision.cli.apply import apply_command
-from provision.cli.detect import detect_command
-from provision.cli.diagnose import diagnose_command
-from provision.cli.doctor import doctor_command
-from provision.cli.generations import generations_command
 from provision.cli.output import print_error
-from provision.cli.plan import plan_command
-from provision.cli.profiles import profiles_command
-from provision.cli.smoke import smoke_command
-from provision.errors import ExitCode, InterruptedByUserError, ProvisionError, StateError, UsageError
+from provision.errors import (
+    ApplyFailedError,
+    DownloadError,
+    ExitCode,
+    InterruptedByUserError,
+    ProvisionError,
+    StateError,
+    ToolError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from provision.model.failure import Cause
+
+
+# In the order of `--help`. Each is the command `NAME_command` of the module `provision.cli.NAME`.
+COMMANDS = ("detect", "profiles", "plan", "apply", "smoke", "doctor", "diagnose", "generations")
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for, and no other's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
+        """The names, in the order of `--help`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, or None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"provision.cli.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
 
 
 @click.group(
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
@@ -41,19 +69,6 @@ def cli(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-for _command in (
-    detect_command,
-    profiles_command,
-    plan_command,
-    apply_command,
-    smoke_command,
-    doctor_command,
-    diagnose_command,
-    generations_command,
-):
-    cli.add_command(_command)
 
 
 _INTERRUPTED = InterruptedByUserError("interrupted; what was begun is finished or undone by the next apply")
@@ -94,8 +109,9 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         failure = _describe(error, command)
         code = int(failure.exit_code)
+    causes = _explain(failure)
     try:
-        print_error(failure, command=command, output=output)
+        print_error(failure, command=command, output=output, causes=causes)
     except OSError:
         # stdout takes nothing more, a full disk for example: stderr may.
         print_error(failure, command=command, output="text")
@@ -121,8 +137,23 @@ def _describe(error: Exception, command: str) -> ProvisionError:
     )
 
 
+def _explain(error: ProvisionError) -> tuple[Cause, ...]:
+    """What the words of a program that failed under us are known to mean."""
+    if not isinstance(error, (ToolError, DownloadError, ApplyFailedError)):
+        return ()
+    from provision.actions.diagnose import explain_words
+    from provision.cli.options import build_context
+
+    words = f"{getattr(error, 'output', '')}\n{error.message}"
+    try:
+        return explain_words(build_context(root=Path()), words)
+    except ProvisionError:
+        # The error itself must be told, even where our own data cannot be read.
+        return ()
+
+
 def _read_command(arguments: Sequence[str]) -> str:
-    return next((argument for argument in arguments if argument in cli.commands), "")
+    return next((argument for argument in arguments if argument in COMMANDS), "")
 
 
 def _read_output(arguments: Sequence[str]) -> str:

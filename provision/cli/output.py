@@ -18,6 +18,8 @@ from provision.model.finding import Finding
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from provision.model.failure import Cause
+
 SCHEMA = 1
 _FILE_WIDTH = 200
 _LAST_LINES = 12
@@ -25,12 +27,16 @@ _LOGIN = re.compile(r"://[^/@\s]+@")
 
 
 class ErrorLine(Struct, frozen=True, kw_only=True):
-    """An error as the envelope carries it. `output` is the end of what a failed program said."""
+    """An error as the envelope carries it.
+
+    `output` is the end of what a failed program said, `causes` what that is known to come from.
+    """
 
     message: str
     hint: str | None
     exit_code: int
     output: str | None = None
+    causes: Sequence[Cause] = ()
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -49,11 +55,23 @@ def print_envelope(envelope: Envelope) -> None:
     click.echo(msgspec.json.encode(envelope).decode())
 
 
-def print_error(error: ProvisionError, *, command: str, output: str, data: Any = None) -> None:
-    """Say what went wrong: one sentence and a hint on stderr, or the envelope on stdout for JSON."""
+def print_error(
+    error: ProvisionError,
+    *,
+    command: str,
+    output: str,
+    data: Any = None,
+    causes: Sequence[Cause] = (),
+) -> None:
+    """Say what went wrong: one sentence and a hint on stderr, or the envelope on stdout for JSON.
+
+    `causes` are known failures that the error's own words show.
+    """
     if output == "json":
         words = "\n".join(_list_last_words(error)) or None
-        line = ErrorLine(message=error.message, hint=error.hint, exit_code=error.exit_code, output=words)
+        line = ErrorLine(
+            message=error.message, hint=error.hint, exit_code=error.exit_code, output=words, causes=causes
+        )
         status = "no" if error.exit_code is ExitCode.NO else "error"
         print_envelope(Envelope(command=command, status=status, data=data, errors=(line,)))
         return
@@ -61,9 +79,33 @@ def print_error(error: ProvisionError, *, command: str, output: str, data: Any =
     click.echo(error.message, err=True)
     for said in _list_last_words(error):
         click.secho(f"  {said}", err=True, dim=True)
+    for cause in causes:
+        click.echo(err=True)
+        print_cause(cause, err=True)
     if error.hint:
         click.secho("\nhint: ", fg="cyan", nl=False, err=True)
         click.echo(error.hint, err=True)
+
+
+def print_cause(cause: Cause, *, brief: bool = False, err: bool = False) -> None:
+    """One cause as an engineer reads it; `brief` leaves out what only the likeliest needs."""
+    click.secho(cause.id, bold=True, nl=False, err=err)
+    click.echo(f"  ({cause.confidence} confidence)  {cause.title}", err=err)
+    for line in cause.evidence[: 2 if brief else None]:
+        click.secho(f"  line {line.line}: {line.text}", dim=True, err=err)
+    if brief:
+        return
+    click.echo(f"\n  {cause.cause}", err=err)
+    for why in cause.machine:
+        click.echo(f"  {why}", err=err)
+    if cause.cure:
+        click.secho("\n  cure", fg="green", err=err)
+        for cure in cause.cure:
+            click.echo(f"    {cure}", err=err)
+    if cause.not_this:
+        click.secho("\n  not this", fg="yellow", err=err)
+        for folk in cause.not_this:
+            click.echo(f"    {folk.claim}: {folk.why}", err=err)
 
 
 def _list_last_words(error: ProvisionError) -> list[str]:

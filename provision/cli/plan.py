@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provision.cli.options import build_context, models_option, output_option, root_options
+from provision.cli.options import (
+    build_context,
+    machine_options,
+    models_option,
+    output_option,
+    read_probe,
+    root_options,
+)
 from provision.cli.output import Envelope, print_envelope, render_bytes
 from provision.errors import ExitCode
 
@@ -19,12 +26,23 @@ if TYPE_CHECKING:
 @click.command("plan")
 @click.argument("profile", default="auto")
 @models_option
+@machine_options
 @output_option
 @root_options
 def plan_command(
-    profile: str, models: tuple[str, ...], output: str, root: Path, profiles_dir: Path | None
+    profile: str,
+    models: tuple[str, ...],
+    paste: str | None,
+    probe_path: Path | None,
+    output: str,
+    root: Path,
+    profiles_dir: Path | None,
 ) -> int:
     """Show what `provision apply PROFILE` would do; change nothing.
+
+    \b
+    provision plan auto
+    provision plan auto --paste nvidia-smi.txt   # for another machine, resolved from here
 
     Exits with 0 when there is nothing to do, with 1 when there is.
     """
@@ -32,7 +50,7 @@ def plan_command(
     from provision.system.store import Store
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
-    prepared = prepare(ctx, Store(ctx.root), profile, models)
+    prepared = prepare(ctx, Store(ctx.root), profile, models, read_probe(paste, probe_path, ctx))
     if output == "json":
         status = "ok" if prepared.plan is None else "no"
         print_envelope(Envelope(command="plan", status=status, data=build_plan_data(prepared)))

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from provision.cli.options import build_context, output_option, root_options
-from provision.cli.output import Envelope, build_console, print_envelope, render_bytes
+from provision.cli.output import Envelope, build_console, print_cause, print_envelope, render_bytes
 from provision.errors import ExitCode
 from provision.model.finding import Finding, Severity
 from provision.model.smoke import SHORT_DTYPES, SmokeResult, Verdict
@@ -96,6 +96,8 @@ def print_results(results: Sequence[SmokeResult]) -> None:
         text = result.scores[0].text if result.scores else ""
         for line in text.splitlines() or ["(no text)"]:
             console.print(f"  | {line}")
+        for cause in result.causes:
+            print_cause(cause)
 
 
 def _render_row(result: SmokeResult) -> tuple[str, ...]:

@@ -16,7 +16,20 @@ from provision.model.profile import Profile, TorchBuild
 
 # Raised when the meaning of a generation changes, so that every machine verifies anew.
 _FINGERPRINT_VERSION = 1
-_NOT_DECIDING = {"evidence", "notes", "title", "name", "reason", "licence", "production", "weights_bytes"}
+_NOT_DECIDING = {
+    "architectures",
+    "cure",
+    "drivers",
+    "evidence",
+    "last_driver",
+    "licence",
+    "name",
+    "notes",
+    "production",
+    "reason",
+    "title",
+    "weights_bytes",
+}
 
 
 def build_fingerprint(

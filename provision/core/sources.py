@@ -8,6 +8,9 @@ from provision.core.pip_settings import build_label
 from provision.model.packages import PackageSettings, Source, SourceKind
 from provision.model.profile import TorchBuild
 
+# The label of wheels without a GPU backend, and of a profile that takes any build, since each runs on a CPU.
+_CPU = "cpu"
+
 
 class TorchQuery(Struct, frozen=True, kw_only=True):
     """Requirements to put to one source; `torchvision` is None when torch is asked for alone."""
@@ -91,9 +94,9 @@ def judge_offer(build: TorchBuild, platform: str, *, torch: str, torchvision: st
         return Refusal(
             reason=f"torch {torch} carries no CUDA tag, and what it is built for on {platform} is not known"
         )
-    if build.cuda is None or tag == build.tag:
+    if build.tag in (_CPU, tag):
         return Offer(torch=torch, torchvision=torchvision, tag=tag)
-    kind = "the CPU" if tag == "cpu" else tag
+    kind = "the CPU" if tag == _CPU else tag
     return Refusal(reason=f"torch {torch} is built for {kind}, not for {build.tag}")
 
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from provision.model.failure import Cause
+
 SCHEMA = 1
 
 # What people and configuration files call a torch dtype.
@@ -135,7 +137,8 @@ class JobResult(Struct, frozen=True, kw_only=True):
     `stage` says what the job was at when it ended. `attention` joins the names by "+" where parts of the
     model differ. `load_s` is the model alone, to the last weight on the device. `peak_memory_bytes` is what
     tensors took at most on a GPU (`peak_memory_kind` "vram"; `peak_reserved_bytes` adds what the allocator
-    kept), and the process's peak resident set on a CPU ("rss"), of which `base_memory_bytes` were there
+    kept; on Apple's "metal" it is what the driver holds at the end), and the process's peak resident set on a
+    CPU ("rss"), of which `base_memory_bytes` were there
     before loading: the interpreter and the libraries. `start_method` is "fork" or "spawn"; a forked process
     counts of the libraries only what it touched, some 60 MB less than a fresh one here. `fork_fault` says why
     a forked process did not get as far as its device, so that a fresh one, some seconds later, took over.
@@ -216,7 +219,8 @@ class SmokeResult(Struct, frozen=True, kw_only=True):
     """One row of `provision smoke`: the verdict on a model with its evidence.
 
     `cer` and `keywords_found` are of the page that was read worst; `nonce` is the first page's, `text` all pages';
-    `first_token_s` and `tokens_per_s` are of the last page, when the device is warm.
+    `first_token_s` and `tokens_per_s` are of the last page, when the device is warm. `causes` is what the
+    exception that ended the job is known to come from.
     """
 
     model: str
@@ -241,3 +245,4 @@ class SmokeResult(Struct, frozen=True, kw_only=True):
     transformers: str | None
     numeric_fault: NumericFault | None
     scores: tuple[Score, ...]
+    causes: tuple[Cause, ...] = ()

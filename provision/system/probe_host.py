@@ -11,20 +11,31 @@ from pathlib import Path
 import msgspec
 
 from provision.model.facts import Outcome, Reading
+from provision.system.probe_files import clean_name
 
 _FILE_LIMIT_BYTES = 64 * 1024
 # The whole environment may hold secrets, so what is kept is named: these with their values, ...
 _VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "WSL_DISTRO_NAME", "container")
 # ... and of these only that they are set.
 _MARKER_VARIABLES = ("KUBERNETES_SERVICE_HOST", "APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")
+# What the user says of the machine: `provision/core/parse/overrides.py` reads it.
+_OVERRIDES = (
+    "PROVISION_GPU_NAME",
+    "PROVISION_COMPUTE_CAPABILITY",
+    "PROVISION_GPU_MEMORY_MIB",
+    "PROVISION_DRIVER",
+    "PROVISION_CUDA_DRIVER_VERSION",
+    "PROVISION_GPU_VENDOR",
+)
 _MARKER_FILES = (".dockerenv", "run/.containerenv")
-_NVIDIA_VERSION_FILES = ("sys/module/nvidia/version", "proc/driver/nvidia/version")
 _DISPLAY_CLASS = "0x03"
+# Cards without an output, such as AMD's Instinct MI300, and units for neural networks in processors.
+_ACCELERATOR_CLASS = "0x12"
 
 
 def probe_host(env: Mapping[str, str], root: Path | None) -> Reading:
     """Kernel, Python, CPUs, memory and the free disk at `root`, as one JSON object. Sizes in bytes."""
-    system, release, machine = _read_kernel(env)
+    system, release, machine = read_kernel(env)
     answer = {
         "system": system,
         "release": release,
@@ -38,11 +49,27 @@ def probe_host(env: Mapping[str, str], root: Path | None) -> Reading:
     return _build_json_reading("host", answer)
 
 
+def read_kernel(env: Mapping[str, str]) -> tuple[str, str, str]:
+    """System, release and machine, without `platform`, which asks WMI on Windows and can hang there."""
+    if sys.platform == "win32":
+        version = sys.getwindowsversion()
+        release = f"{version.major}.{version.minor}.{version.build}"
+        return "Windows", release, env.get("PROCESSOR_ARCHITECTURE", "")
+    name = os.uname()
+    return name.sysname, name.release, name.machine
+
+
 def probe_environment(env: Mapping[str, str]) -> Reading:
     """The few variables that change what a GPU program sees, or tell where it runs."""
-    answer = {name: env[name] for name in _VARIABLES if name in env}
+    answer = {name: clean_name(env[name]) for name in _VARIABLES if name in env}
     answer |= {name: "set" for name in _MARKER_VARIABLES if env.get(name)}
     return _build_json_reading("environment", answer)
+
+
+def probe_overrides(env: Mapping[str, str]) -> Reading | None:
+    """The variables in which the user says what the machine is; None where there are none."""
+    given = {name: clean_name(env[name]) for name in _OVERRIDES if env.get(name, "").strip()}
+    return _build_json_reading("override", given) if given else None
 
 
 def probe_container(system_root: Path) -> Reading:
@@ -54,24 +81,23 @@ def probe_container(system_root: Path) -> Reading:
 
 
 def probe_pci(system_root: Path) -> Reading:
-    """Every display device on the PCI bus, and how many devices the bus shows at all.
+    """Every display device and accelerator on the PCI bus, and how many devices the bus shows at all.
 
     None on the bus says nothing where the bus shows no device: virtual machines and Tegra boards have none.
     """
     folder = system_root / "sys/bus/pci/devices"
     try:
-        slots = sorted(folder.iterdir())
-        display = [slot for slot in slots if _read_word(slot / "class").startswith(_DISPLAY_CLASS)]
-        devices = [_read_pci_device(slot) for slot in display]
+        classes = {slot: _read_word(slot / "class") for slot in sorted(folder.iterdir())}
+        display = [
+            _read_pci_device(slot) for slot, kind in classes.items() if kind.startswith(_DISPLAY_CLASS)
+        ]
+        others = [
+            _read_pci_device(slot) for slot, kind in classes.items() if kind.startswith(_ACCELERATOR_CLASS)
+        ]
     except OSError as error:
         return _build_file_failure("pci", folder, error)
-    return _build_json_reading("pci", {"devices": len(slots), "display": devices}, origin=str(folder))
-
-
-def probe_nvidia_module(system_root: Path) -> Reading:
-    """The version of the NVIDIA kernel module that is loaded, from where the kernel shows it."""
-    readings = [probe_file("nvidia-module", system_root / name) for name in _NVIDIA_VERSION_FILES]
-    return next((reading for reading in readings if reading.outcome is Outcome.OK), readings[0])
+    answer = {"devices": len(classes), "display": display, "accelerators": others}
+    return _build_json_reading("pci", answer, origin=str(folder))
 
 
 def probe_cpuinfo(system_root: Path) -> Reading:
@@ -116,6 +142,8 @@ def _read_pci_device(slot: Path) -> dict[str, str | None]:
         "class": _read_word(slot / "class"),
         "vendor": _read_word(slot / "vendor"),
         "device": _read_word(slot / "device"),
+        "subsystem_vendor": _read_optional_word(slot / "subsystem_vendor"),
+        "subsystem_device": _read_optional_word(slot / "subsystem_device"),
         "driver": (slot / "driver").resolve().name if (slot / "driver").exists() else None,
     }
 
@@ -124,14 +152,11 @@ def _read_word(path: Path) -> str:
     return path.read_text(encoding="ascii", errors="replace").strip()
 
 
-def _read_kernel(env: Mapping[str, str]) -> tuple[str, str, str]:
-    """System, release and machine, without `platform`, which asks WMI on Windows and can hang there."""
-    if sys.platform == "win32":
-        version = sys.getwindowsversion()
-        release = f"{version.major}.{version.minor}.{version.build}"
-        return "Windows", release, env.get("PROCESSOR_ARCHITECTURE", "")
-    name = os.uname()
-    return name.sysname, name.release, name.machine
+def _read_optional_word(path: Path) -> str | None:
+    try:
+        return _read_word(path)
+    except OSError:
+        return None
 
 
 def _count_cpus() -> int | None:

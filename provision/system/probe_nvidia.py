@@ -7,20 +7,22 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from provision.errors import ToolError
 from provision.model.facts import Outcome, Reading
 from provision.system import nvml_reader
-from provision.system.run import Completed
+from provision.system.probe_program import (
+    Program,
+    Question,
+    Runner,
+    ask_program,
+    find_program,
+    is_file,
+)
 
-_TEXT_LIMIT = 4 * 1024 * 1024
-_ERROR_LIMIT = 2000
 _READER_PATH = Path(nvml_reader.__file__)
-_LIBRARY = "libnvidia-ml.so.1"
+NVML_LIBRARY = "libnvidia-ml.so.1"
 _LOADER_DIRS = ("lib", "usr/lib", "lib64", "usr/lib64")
 _TRUSTED_SMI_PATHS = {
     "linux": ("usr/bin/nvidia-smi", "usr/lib/wsl/lib/nvidia-smi"),
@@ -29,26 +31,15 @@ _TRUSTED_SMI_PATHS = {
 # One field that a driver does not know makes it refuse the whole query. `compute_cap` came with driver 510,
 # so an older one answers in XML alone, which has everything else.
 _SMI_FIELDS = "name,uuid,pci.bus_id,memory.total,memory.used,compute_cap,mig.mode.current,driver_version"
-_SMI_QUERIES = {
+_SMI_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "nvidia-smi-csv": (f"--query-gpu={_SMI_FIELDS}", "--format=csv,nounits"),
     "nvidia-smi-xml": ("-q", "-x"),
+    "nvidia-smi-table": (),
 }
-_PROCESS_NAME = re.compile(r"(<process_name>[^<\s]*)[^<]*")
-
-
-class Runner(Protocol):
-    """`provision.system.run.run`, as far as it is needed here."""
-
-    def __call__(
-        self, argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str], max_output_bytes: int
-    ) -> Completed: ...
-
-
-class SmiProgram(Struct, frozen=True, kw_only=True):
-    """The `nvidia-smi` to ask; `error` says why the one that lies there cannot be."""
-
-    path: Path | None
-    error: str = ""
+# Exit codes after which the plain table may still answer: it printed something else, or did not know the
+# arguments or a function. The others (9 no driver, 12 no library, 15 lost ...) it would only repeat.
+# "RETURN VALUE" in https://docs.nvidia.com/deploy/nvidia-smi/index.html
+_WORTH_THE_TABLE = (0, 2, 13)
 
 
 def probe_nvml(
@@ -57,9 +48,9 @@ def probe_nvml(
     """What NVML says, asked by a child that may hang or crash; ABSENT, at no cost, without the library."""
     library = find_nvml_library(env, system_root=system_root, platform=platform)
     if library is None:
-        return Reading(source="nvml", outcome=Outcome.ABSENT, error=f"{_LIBRARY} is not on this machine")
+        return Reading(source="nvml", outcome=Outcome.ABSENT, error=f"{NVML_LIBRARY} is not on this machine")
     argv = [sys.executable, "-I", str(_READER_PATH)]
-    reading = _ask("nvml", argv, env, run=run, timeout_s=timeout_s, origin=str(library))
+    reading = ask_program("nvml", argv, env, run=run, timeout_s=timeout_s, origin=str(library))
     if reading.exit_code == nvml_reader.EXIT_NO_LIBRARY:
         return replace(reading, outcome=Outcome.ABSENT, error=f"{library} cannot be loaded")
     if reading.exit_code == nvml_reader.EXIT_NO_GPUS:
@@ -67,26 +58,19 @@ def probe_nvml(
     return reading
 
 
-def probe_nvidia_smi(
-    env: Mapping[str, str], *, run: Runner, timeout_s: float, system_root: Path, platform: str = sys.platform
-) -> tuple[Reading, ...]:
-    """What `nvidia-smi` says in CSV and in XML, asked at the same time: a hung one costs its limit once.
+def build_nvidia_smi_questions(platform: str) -> tuple[Question, ...]:
+    """The CSV has the compute capability, the XML the CUDA version; no form has both."""
+    return tuple(_build_question(source, platform) for source in ("nvidia-smi-csv", "nvidia-smi-xml"))
 
-    The CSV has the compute capability, the XML the CUDA version; no form has both.
-    """
-    program = find_nvidia_smi(env, system_root=system_root, platform=platform)
-    if program.path is None:
-        outcome = Outcome.FAILED if program.error else Outcome.ABSENT
-        return tuple(Reading(source=name, outcome=outcome, error=program.error) for name in _SMI_QUERIES)
-    from concurrent.futures import ThreadPoolExecutor
 
-    path = str(program.path)
-    with ThreadPoolExecutor(len(_SMI_QUERIES)) as pool:
-        asked = [
-            pool.submit(_ask, name, [path, *options], env, run=run, timeout_s=timeout_s, origin=path)
-            for name, options in _SMI_QUERIES.items()
-        ]
-        return tuple(future.result() for future in asked)
+def build_table_questions(readings: Sequence[Reading], platform: str) -> tuple[Question, ...]:
+    """The plain table, when of CSV and XML none could be read and the table may yet be."""
+    asked = [reading for reading in readings if reading.source in _SMI_ARGUMENTS]
+    read = any(_has_answer(reading) for reading in asked)
+    worth = any(
+        reading.exit_code in _WORTH_THE_TABLE and reading.outcome is not Outcome.TIMEOUT for reading in asked
+    )
+    return (_build_question("nvidia-smi-table", platform),) if worth and not read else ()
 
 
 def find_nvml_library(env: Mapping[str, str], *, system_root: Path, platform: str) -> Path | None:
@@ -99,74 +83,42 @@ def find_nvml_library(env: Mapping[str, str], *, system_root: Path, platform: st
             Path(env.get("WINDIR", r"C:\Windows"), "System32"),
             Path(env.get("ProgramFiles", r"C:\Program Files"), "NVIDIA Corporation", "NVSMI"),
         ]
-        return next((path for folder in folders if _is_file(path := folder / "nvml.dll")), None)
+        return next((path for folder in folders if is_file(path := folder / "nvml.dll")), None)
     named = [Path(folder) for folder in env.get("LD_LIBRARY_PATH", "").split(":") if folder]
     standard = [system_root / folder for folder in _LOADER_DIRS]
     candidates = [
-        *(folder / _LIBRARY for folder in named),
-        *_read_loader_cache(system_root),
-        *(folder / _LIBRARY for folder in standard),
+        *(folder / NVML_LIBRARY for folder in named),
+        *read_loader_cache(NVML_LIBRARY, system_root),
+        *(folder / NVML_LIBRARY for folder in standard),
     ]
-    return next((path for path in candidates if _is_file(path)), None)
+    return next((path for path in candidates if is_file(path)), None)
 
 
-def find_nvidia_smi(env: Mapping[str, str], *, system_root: Path, platform: str) -> SmiProgram:
-    """The program at its trusted place, else the first on PATH that can be executed.
-
-    Relative entries of PATH are passed over: a folder that happens to be current must not supply it.
-    """
-    name = "nvidia-smi.exe" if platform == "win32" else "nvidia-smi"
-    trusted = [system_root / path for path in _TRUSTED_SMI_PATHS.get(platform, ())]
-    folders = [Path(entry) for entry in env.get("PATH", "").split(os.pathsep) if entry]
-    files = [*trusted, *(folder / name for folder in folders if folder.is_absolute())]
-    present = [path for path in files if _is_file(path)]
-    for path in present:
-        if os.access(path, os.X_OK):
-            return SmiProgram(path=path)
-    return SmiProgram(path=None, error=f"{present[0]} is not executable" if present else "")
+def find_nvidia_smi(env: Mapping[str, str], *, system_root: Path, platform: str) -> Program:
+    """`nvidia-smi` at its trusted place, else on PATH."""
+    return find_program(_build_question("nvidia-smi-table", platform), env, system_root=system_root)
 
 
-def _is_file(path: Path) -> bool:
-    """False also for what may not be looked at: PATH may name other people's folders."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _read_loader_cache(system_root: Path) -> list[Path]:
-    """The paths that /etc/ld.so.cache holds for NVML: it is a table of NUL-terminated strings."""
+def read_loader_cache(library: str, system_root: Path) -> list[Path]:
+    """The paths that /etc/ld.so.cache holds for a library: it is a table of NUL-terminated strings."""
     try:
         cache = (system_root / "etc/ld.so.cache").read_bytes()
     except OSError:
         return []
-    found = re.findall(rb"(/[^\0]*/" + re.escape(_LIBRARY.encode()) + rb")\0", cache)
+    found = re.findall(rb"(/[^\0]*/" + re.escape(library.encode()) + rb")\0", cache)
     return [system_root / os.fsdecode(path).lstrip("/") for path in found]
 
 
-def _ask(
-    source: str, argv: list[str], env: Mapping[str, str], *, run: Runner, timeout_s: float, origin: str
-) -> Reading:
-    """Runs `argv`; whatever comes of it is a reading, also that it cannot be started."""
-    try:
-        done = run(argv, timeout_s=timeout_s, env=env, max_output_bytes=_TEXT_LIMIT)
-    except (OSError, ToolError) as error:
-        return Reading(
-            source=source, outcome=Outcome.FAILED, origin=origin, error=_clean(str(error))[:_ERROR_LIMIT]
-        )
-    outcome = Outcome.OK if done.exit_code == 0 else Outcome.FAILED
-    return Reading(
+def _build_question(source: str, platform: str) -> Question:
+    return Question(
         source=source,
-        outcome=Outcome.TIMEOUT if done.timed_out else outcome,
-        origin=origin,
-        text=_clean(done.stdout)[:_TEXT_LIMIT],
-        error=_clean(done.stderr)[:_ERROR_LIMIT],
-        exit_code=done.exit_code,
-        elapsed_s=round(done.elapsed_s, 4),
-        limit_s=timeout_s,
+        name="nvidia-smi.exe" if platform == "win32" else "nvidia-smi",
+        trusted=_TRUSTED_SMI_PATHS.get(platform, ()),
+        arguments=_SMI_ARGUMENTS[source],
     )
 
 
-def _clean(text: str) -> str:
-    """Text that fits into JSON. Of other programs only the name is kept: their arguments may hold secrets."""
-    return _PROCESS_NAME.sub(r"\1", text.encode(errors="replace").decode())
+def _has_answer(reading: Reading) -> bool:
+    """Whether the form that was asked for came, at least its beginning."""
+    mark = "<nvidia_smi_log" if reading.source == "nvidia-smi-xml" else "name,"
+    return mark in reading.text

@@ -8,7 +8,7 @@ import provision
 from provision.errors import BadFileError
 
 # Files in `profiles/` that are not a profile.
-_OTHER_FILES = {"models", "torch", "gpus", "drivers", "failures"}
+_OTHER_FILES = {"models", "torch", "gpus", "drivers", "failures", "pci_ids", "bad_pairs"}
 
 
 def find_data_dir() -> Path:

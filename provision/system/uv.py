@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -45,16 +46,22 @@ def find_uv() -> Path:
         raise ToolError(f"uv is not installed beside provision: {error}", hint=_INSTALL_UV) from error
 
 
+# What torch's own wheels need of the same build, and no other index has.
+_FROM_TORCH_INDEX = ("torch", "torchvision", "triton-rocm", "triton-xpu")
+
+
 class Uv(Struct, frozen=True, kw_only=True):
     """uv with the environment and the user's package settings that every call shares.
 
-    `cwd` should be a folder outside any project, or uv would read that project's settings.
+    `cwd` should be a folder outside any project, or uv would read that project's settings. `target` is what
+    to resolve for where it is not this machine: uv's name of the platform, and the Python as in "3.12".
     """
 
     binary: Path
     env: Mapping[str, str]
     settings: PackageSettings
     cwd: Path
+    target: tuple[str, str] | None = None
 
     def ask(self, source: Source, requirements: Sequence[str], *, python: Path) -> Resolution:
         """Does `source` alone have these requirements? Dependencies are not looked at. Tries once, 30 s.
@@ -125,6 +132,8 @@ class Uv(Struct, frozen=True, kw_only=True):
 
     def _compile_argv(self, python: Path) -> list[str]:
         argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--quiet", "--python", str(python)]
+        if self.target is not None:
+            argv += ["--python-platform", self.target[0], "--python-version", self.target[1]]
         return [*argv, "--only-binary", ":all:", "--no-header", "--no-annotate"]
 
     def _compile(
@@ -209,7 +218,10 @@ def _render_project(requirements: Sequence[str], *, torch_index: str | None = No
     lines += ["]"]
     if torch_index is not None:
         lines += ["[[tool.uv.index]]", 'name = "torch"', f"url = {_quote(torch_index)}", "explicit = true"]
-        lines += ["[tool.uv.sources]", 'torch = { index = "torch" }', 'torchvision = { index = "torch" }']
+        # A source is for packages that are named here, not for what those depend on.
+        named = {re.split(r"[=<>~! ;\[]", requirement)[0] for requirement in requirements}
+        lines += ["[tool.uv.sources]"]
+        lines += [f'{name} = {{ index = "torch" }}' for name in _FROM_TORCH_INDEX if name in named]
     return "\n".join(lines) + "\n"
 
 

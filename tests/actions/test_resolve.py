@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from provision.actions.build import build_stack
 from provision.actions.resolve import resolve_stack
@@ -140,3 +141,20 @@ def test_a_password_in_a_source_reaches_no_message(tmp_path: Path) -> None:
     assert isinstance(recorder, Recorder)
     assert "s3cret" not in caught.value.message + "".join(recorder.lines)
     assert "http://127.0.0.1:9/simple" in caught.value.message
+
+
+def test_what_torch_needs_from_its_own_source_is_locked_with_it(tmp_path: Path) -> None:
+    """A folder of the user's serves ROCm's torch with its triton, which no default index has."""
+    wheels = make_wheels(tmp_path / "wheels")
+    build_wheel(wheels, "torch", "2.13.0+rocm7.2", requires=("triton-rocm==3.6.0",))
+    build_wheel(wheels, "triton_rocm", "3.6.0")
+    ctx = make_context(tmp_path, {"PIP_FIND_LINKS": str(wheels), "PIP_NO_INDEX": "1"})
+    build = replace(make_build("rocm7.2"), cuda=None, companions=("triton-rocm",))
+    stack = resolve_stack(ctx, SPEC, build, PLATFORM)
+    assert {wheel.name: wheel.version for wheel in stack.lock.wheels} == {
+        "numpy": "2.4.6",
+        "torch": "2.13.0+rocm7.2",
+        "transformers": "5.22.2",
+        "triton-rocm": "3.6.0",
+    }
+    assert stack.spec == SPEC

@@ -18,8 +18,9 @@ def test_an_unknown_profile(tmp_path: Path, capsys: Capture) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.endswith(
-        "error: there is no profile 'blackwel'; known are auto, ada, ampere, blackwell, hopper, turing, cpu\n"
-        "\nhint: provision apply blackwell\n"
+        "error: there is no profile 'blackwel'; known are auto, gb10, blackwell, jetson-thor, "
+        "blackwell-datacenter, hopper, ada, jetson-orin, ampere, turing, volta, pascal, maxwell, rocm, xpu, "
+        "apple, cpu\n\nhint: provision apply blackwell\n"
     )
 
 
@@ -48,6 +49,7 @@ def test_json_carries_the_error_and_stdout_nothing_else(tmp_path: Path, capsys: 
                 "hint": "provision apply auto",
                 "exit_code": 6,
                 "output": None,
+                "causes": [],
             }
         ],
     }

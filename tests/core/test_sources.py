@@ -26,6 +26,15 @@ CPU = TorchBuild(
     index="https://torch.example/whl/cpu",
     default_index={"linux-x86_64": PlatformBuild(tag="cu130")},
 )
+ROCM = TorchBuild(
+    name="rocm",
+    torch="2.11.0",
+    torchvision="0.26.0",
+    tag="rocm7.2",
+    cuda=None,
+    index="https://torch.example/whl/rocm7.2",
+    default_index={"linux-x86_64": PlatformBuild(tag="cu130")},
+)
 WHEELS = Source(kind=SourceKind.FIND_LINKS, location="/wheels", origin="PIP_FIND_LINKS", label="/wheels")
 
 
@@ -60,6 +69,7 @@ def test_torch_alone_is_not_asked_for_when_torchvision_is_needed() -> None:
     [
         (CUDA, "linux-x86_64", "2.11.0+cu130", "0.26.0+cu130", "cu130"),
         (CUDA, "linux-x86_64", "2.11.0", "0.26.0", "cu130"),
+        (ROCM, "linux-x86_64", "2.11.0+rocm7.2", "0.26.0+rocm7.2", "rocm7.2"),
         (CPU, "linux-x86_64", "2.13.0+cpu", None, "cpu"),
         (CPU, "linux-x86_64", "2.13.0", "0.28.0", "cu130"),
     ],
@@ -75,6 +85,8 @@ def test_taken(build: TorchBuild, platform: str, torch: str, torchvision: str | 
         (CUDA, "linux-x86_64", "2.11.0+cpu", None, "torch 2.11.0+cpu is built for the CPU, not for cu130"),
         (CUDA, "linux-x86_64", "2.11.0+cu126", None, "torch 2.11.0+cu126 is built for cu126, not for cu130"),
         (CUDA, "windows-amd64", "2.11.0", "0.26.0", "torch 2.11.0 is built for the CPU, not for cu130"),
+        (ROCM, "linux-x86_64", "2.11.0", "0.26.0", "torch 2.11.0 is built for cu130, not for rocm7.2"),
+        (ROCM, "linux-x86_64", "2.11.0+cpu", None, "torch 2.11.0+cpu is built for the CPU, not for rocm7.2"),
         (
             CPU,
             "linux-x86_64",

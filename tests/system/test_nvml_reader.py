@@ -1,5 +1,7 @@
 """What the child that talks to NVML makes of its answers and refusals."""
 
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +29,8 @@ def _build_nvml(**functions):
     return Nvml(
         NVMLError=_NvmlError,
         NVML_ERROR_NOT_SUPPORTED=3,
+        NVML_ERROR_NO_PERMISSION=4,
+        NVML_ERROR_NOT_FOUND=6,
         NVML_ERROR_LIBRARY_NOT_FOUND=12,
         NVML_ERROR_GPU_IS_LOST=15,
         **functions,
@@ -52,6 +56,9 @@ def test_the_reader_keeps_what_is_refused():
         nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=150754820096, used=1),
         nvmlDeviceGetCudaComputeCapability=lambda _: (9, 0),
         nvmlDeviceGetMigMode=lambda _: [1, 1],
+        nvmlDeviceGetMaxMigDeviceCount=lambda _: 2,
+        nvmlDeviceGetMigDeviceHandleByIndex=_refuse(6),
+        nvmlDeviceGetComputeRunningProcesses=_refuse(4),
     )
     assert nvml_reader.read_nvml(nvml) == (
         {
@@ -79,11 +86,120 @@ def test_the_reader_keeps_what_is_refused():
                     "compute_capability": [9, 0],
                     "mig_enabled": True,
                     "pci_bus_id": None,
+                    "mig_instances": [],
+                    "virtualization": None,
+                    "driver_model": None,
+                    "ecc_enabled": None,
+                    "ecc_default": None,
+                    "addressing": None,
+                    "processes": None,
+                }
+            ],
+            "refusals": [
+                {
+                    "call": "nvmlDeviceGetComputeRunningProcesses",
+                    "gpu": 0,
+                    "error": "NVML_ERROR_NO_PERMISSION",
                 }
             ],
         },
         nvml_reader.EXIT_GPUS,
     )
+
+
+def _ask_one(**functions):
+    nvml = _build_nvml(
+        nvmlInit=lambda: None,
+        nvmlSystemGetCudaDriverVersion_v2=lambda: 13000,
+        nvmlDeviceGetCount=lambda: 1,
+        nvmlDeviceGetHandleByIndex=lambda index: "card",
+        **functions,
+    )
+    document, _ = nvml_reader.read_nvml(nvml)
+    return document
+
+
+def test_the_reader_tells_mig_instances():
+    names = {"a": "NVIDIA H200 MIG 1g.18gb", "b": "NVIDIA H200 MIG 3g.71gb", "card": "NVIDIA H200"}
+    slots = ["a", None, "b"]
+    document = _ask_one(
+        nvmlDeviceGetMigMode=lambda _: [1, 1],
+        nvmlDeviceGetMaxMigDeviceCount=lambda _: 3,
+        nvmlDeviceGetMigDeviceHandleByIndex=lambda _, slot: slots[slot] or _refuse(6)(),
+        nvmlDeviceGetName=lambda device: names[device],
+        nvmlDeviceGetUUID=lambda device: f"MIG-{device}",
+        nvmlDeviceGetMemoryInfo=lambda device: SimpleNamespace(total=len(device), used=0),
+    )
+    assert document["gpus"][0]["mig_instances"] == [
+        {"uuid": "MIG-a", "name": "NVIDIA H200 MIG 1g.18gb", "memory_total_bytes": 1},
+        {"uuid": "MIG-b", "name": "NVIDIA H200 MIG 3g.71gb", "memory_total_bytes": 1},
+    ]
+    assert document["refusals"] == []
+
+
+def test_the_reader_tells_how_a_gpu_is_run():
+    gpu = _ask_one(
+        nvmlDeviceGetVirtualizationMode=lambda _: 2,
+        nvmlDeviceGetDriverModel=lambda _: [0, 1],
+        nvmlDeviceGetEccMode=lambda _: [0, 0],
+        nvmlDeviceGetDefaultEccMode=lambda _: [1],
+        nvmlDeviceGetAddressingMode=lambda _: 7,
+    )["gpus"][0]
+    names = ("virtualization", "driver_model", "ecc_enabled", "ecc_default", "addressing")
+    assert [gpu[name] for name in names] == ["vgpu", "wddm", False, True, None]
+
+
+def _process(pid, size):
+    return SimpleNamespace(pid=pid, usedGpuMemory=size)
+
+
+def test_the_reader_names_who_holds_memory(monkeypatch):
+    monkeypatch.setattr(nvml_reader, "can_name_processes", lambda: True)
+    monkeypatch.setattr(nvml_reader, "read_process_name", {7: "python3", 8: None, 9: "Xorg"}.__getitem__)
+    document = _ask_one(
+        nvmlDeviceGetComputeRunningProcesses=lambda _: [_process(8, 10), _process(7, 2000)],
+        nvmlDeviceGetGraphicsRunningProcesses=lambda _: [_process(7, 2000), _process(9, None)],
+    )
+    assert document["gpus"][0]["processes"] == [
+        {"pid": 7, "name": "python3", "memory_bytes": 2000},
+        {"pid": 8, "name": None, "memory_bytes": 10},
+        {"pid": 9, "name": "Xorg", "memory_bytes": None},
+    ]
+
+
+def test_the_reader_names_nobody_in_a_container(monkeypatch):
+    monkeypatch.setattr(nvml_reader, "can_name_processes", lambda: False)
+    document = _ask_one(nvmlDeviceGetComputeRunningProcesses=lambda _: [_process(1, 10)])
+    assert document["gpus"][0]["processes"] == [{"pid": 1, "name": None, "memory_bytes": 10}]
+
+
+def test_a_driver_older_than_the_binding_is_no_crash():
+    class NVMLLibraryMismatchError(Exception):
+        pass
+
+    def mismatch(_):
+        raise NVMLLibraryMismatchError
+
+    def miss(_):
+        raise AttributeError("nvmlDeviceGetAddressingMode")
+
+    document = _ask_one(nvmlDeviceGetComputeRunningProcesses=mismatch, nvmlDeviceGetAddressingMode=miss)
+    assert (document["gpus"][0]["processes"], document["refusals"]) == (None, [])
+
+
+def test_another_fault_is_not_hidden():
+    def fail(_):
+        raise TypeError("a bug")
+
+    with pytest.raises(TypeError, match=r"^a bug$"):
+        _ask_one(nvmlDeviceGetEccMode=fail)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_is_named_without_its_arguments():
+    name = Path("/proc/self/comm").read_text(encoding="utf-8").strip()
+    assert nvml_reader.read_process_name(os.getpid()) == name
+    assert nvml_reader.read_process_name(2**31) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from provision.core.parse.probe_json import render_probe_json
 from provision.model.facts import Gpu, Outcome, Vendor
 from provision.system.probe import probe_machine
 from provision.system.probe_nvidia import find_nvidia_smi, find_nvml_library
-from provision.system.run import run
+from provision.system.run import Completed, run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the fakes are shell scripts")
 
@@ -38,13 +39,14 @@ def machine(tmp_path):
     """A root with nothing in it, and a folder for fakes at the front of PATH."""
     (tmp_path / "root").mkdir()
     (tmp_path / "bin").mkdir()
-    path = f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin"
-    return SimpleNamespace(root=tmp_path / "root", bin=tmp_path / "bin", env={"PATH": path})
+    env = {"PATH": str(tmp_path / "bin")}
+    return SimpleNamespace(root=tmp_path / "root", bin=tmp_path / "bin", env=env)
 
 
-def _write_fake(machine, script, *, mode=0o755):
-    fake = machine.bin / "nvidia-smi"
-    fake.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+def _write_fake(machine, script, *, mode=0o755, name="nvidia-smi"):
+    """A program on PATH, which has nothing else on it: what this machine has installed does not matter."""
+    fake = machine.bin / name
+    fake.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n", encoding="utf-8")
     fake.chmod(mode)
     return fake
 
@@ -79,6 +81,10 @@ NO_GPU = {
     "no-gpu": "No NVIDIA GPU was found: neither NVIDIA's driver library nor nvidia-smi is on this machine."
 }
 ABSENT = {"nvidia-module": "absent", "nvml": "absent"}
+TABLE = """\
+| NVIDIA-SMI 440.64       Driver Version: 440.64       CUDA Version: 10.2     |
+|   0  GeForce GTX 108...  Off  | 00000000:01:00.0 Off |                  N/A |
+"""
 
 
 def test_nothing_of_nvidia_s(machine):
@@ -101,6 +107,7 @@ def test_nvidia_smi_answers_in_both_forms(machine):
             compute_capability="12.0",
             arch="blackwell",
             pci_bus_id="00000000:01:00.0",
+            vendor=Vendor.NVIDIA,
         ),
     )
     assert (facts.driver, facts.cuda_driver_version, facts.conditions) == ("580.95.05", "13.0", ())
@@ -287,7 +294,175 @@ def test_nvidia_smi_is_not_asked_when_nvml_answers(machine):
     document = {"schema": 1, "errors": [], "gpu_count": 1, "gpus": [{"index": 0, "name": "NVIDIA L4"}]}
     probe, facts = _probe(machine, run=_run_instead(f"print({json.dumps(document)!r})"))
     assert _outcomes(probe) == {"nvidia-module": "absent", "nvml": "ok"}
-    assert facts.gpus == (Gpu(name="NVIDIA L4"),)
+    assert [reading.source for reading in probe.readings] == [
+        *("host", "environment", "os-release", "cpuinfo", "container", "pci", "nvidia-module"),
+        *("proc-driver-nvidia-version", "nvml", "machine-state"),
+    ]
+    assert facts.gpus == (Gpu(name="NVIDIA L4", vendor=Vendor.NVIDIA),)
+
+
+def test_the_table_is_asked_when_neither_form_is_understood(machine):
+    table = machine.root.parent / "table"
+    table.write_text(TABLE, encoding="utf-8")
+    _write_fake(machine, f"test $# = 0 && exec cat {table}; echo 'Invalid combination of input'; exit 2")
+    probe, _ = _probe(machine)
+    assert _outcomes(probe) == {
+        **ABSENT,
+        "nvidia-smi-csv": "failed",
+        "nvidia-smi-xml": "failed",
+        "nvidia-smi-table": "ok",
+    }
+    assert probe.get("nvidia-smi-table").text == TABLE
+
+
+@pytest.mark.parametrize("script", ["exit 9", "exit 12"])
+def test_the_table_is_not_asked_where_it_can_only_say_the_same(machine, script):
+    _write_fake(machine, script)
+    probe, _ = _probe(machine)
+    assert probe.get("nvidia-smi-table") is None
+
+
+def _write_card(machine, slot, **words):
+    for name, text in {"class": "0x030000", **words}.items():
+        _write(machine.root / "sys/bus/pci/devices" / slot / name, f"{text}\n")
+
+
+def _sources_after(probe, source):
+    names = [reading.source for reading in probe.readings]
+    return names[names.index(source) + 1 :]
+
+
+def test_programs_of_makers_whose_cards_are_not_on_the_bus_are_not_started(machine):
+    _write_card(machine, "0000:00:00.0", **{"class": "0x060000", "vendor": "0x8086", "device": "0x29c0"})
+    for name in ("rocminfo", "amd-smi", "rocm-smi", "xpu-smi", "sycl-ls", "lspci"):
+        _write_fake(machine, "exec sleep 600", name=name)
+    start = time.monotonic()
+    probe, _ = _probe(machine)
+    assert time.monotonic() - start < 2
+    assert _sources_after(probe, "nvml") == ["nvidia-smi-csv", "nvidia-smi-xml", "machine-state"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sources"),
+    [
+        ({"vendor": "0x1002", "device": "0x744c"}, ["rocminfo", "amd-smi-static", "rocm-smi"]),
+        (
+            {"vendor": "0x1002", "device": "0x74a1", "class": "0x120000"},
+            ["rocminfo", "amd-smi-static", "rocm-smi"],
+        ),
+        ({"vendor": "0x8086", "device": "0xe20b"}, ["xpu-smi", "sycl-ls"]),
+        ({"vendor": "0x1a03", "device": "0x2000"}, []),
+        (
+            {"vendor": "0x1414", "device": "0x008e"},
+            ["rocminfo", "amd-smi-static", "rocm-smi", "xpu-smi", "sycl-ls"],
+        ),
+    ],
+)
+def test_programs_are_chosen_by_the_cards_on_the_bus(machine, words, sources):
+    _write_card(machine, "0000:03:00.0", **words)
+    probe, _ = _probe(machine)
+    assert _sources_after(probe, "nvidia-smi-xml") == [*sources, "machine-state"]
+    assert {probe.get(source).outcome for source in sources} <= {Outcome.ABSENT}
+
+
+def test_the_programs_of_a_maker_are_asked_at_once_and_one_may_hang(machine):
+    _write_card(machine, "0000:03:00.0", vendor="0x1002", device="0x744c")
+    _write_fake(machine, "echo 'ROCk module is loaded'", name="rocminfo")
+    _write_fake(machine, "exec sleep 600", name="amd-smi")
+    _write_fake(machine, 'echo "$*"; exit 1', name="rocm-smi")
+    ticks = count()  # a clock that leaves programs less than a second
+    probe, _ = _probe(machine, clock=lambda: next(ticks) * 0.2)
+    answers = [probe.get(source) for source in ("rocminfo", "amd-smi-static", "rocm-smi")]
+    assert [(reading.outcome.value, reading.text) for reading in answers] == [
+        ("ok", "ROCk module is loaded\n"),
+        ("timeout", ""),
+        ("failed", "--showproductname --showmeminfo vram --showdriverversion --json\n"),
+    ]
+
+
+def test_lspci_is_asked_where_the_kernel_shows_no_bus(machine):
+    listed = "Slot:\t0000:01:00.0\nClass:\t0300\nVendor:\t10de\nDevice:\t2c05"
+    _write_fake(machine, f"test $1 = -vmmnD && echo '{listed}'", name="lspci")
+    probe, _ = _probe(machine)
+    assert probe.get("lspci-vmmnD").text == f"{listed}\n"
+
+
+def _build_answers(answers):
+    """A runner that knows programs by their path below the root, and starts none."""
+    asked = []
+
+    def answer(argv, *, timeout_s, env, max_output_bytes):
+        asked.append(list(argv))
+        exit_code, text = answers[Path(argv[0]).name]
+        return Completed(argv=tuple(argv), exit_code=exit_code, stdout=text, stderr="", elapsed_s=0.1)
+
+    return answer, asked
+
+
+def _write_program(machine, path):
+    _write(machine.root / path, "")
+    (machine.root / path).chmod(0o755)
+    return str(machine.root / path)
+
+
+def test_macos_is_asked_by_its_own_programs(machine):
+    profiler = _write_program(machine, "usr/sbin/system_profiler")
+    sysctl = _write_program(machine, "usr/sbin/sysctl")
+    run_fake, asked = _build_answers(
+        {"system_profiler": (0, "Graphics/Displays:"), "sysctl": (1, "hw.model: x")}
+    )
+    probe, _ = _probe(machine, run=run_fake, platform="darwin")
+    assert sorted(asked) == [
+        [sysctl, "hw.model", "hw.machine", "hw.memsize", "hw.ncpu", "machdep.cpu.brand_string"],
+        [profiler, "SPDisplaysDataType"],
+    ]
+    assert probe.get("system_profiler").text == "Graphics/Displays:"
+    assert (probe.get("sysctl").outcome, probe.get("sysctl").text) == (Outcome.FAILED, "hw.model: x")
+    assert probe.get("machine-state") is None
+
+
+POWERSHELL = "Windows/System32/WindowsPowerShell/v1.0/powershell.exe"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "sources"), [(0, ["windows-cim"]), (1, ["windows-cim", "windows-wmic"])]
+)
+def test_windows_is_asked_by_cim_and_only_then_by_wmic(machine, exit_code, sources):
+    _write_program(machine, POWERSHELL)
+    _write_program(machine, "Windows/System32/wbem/WMIC.exe")
+    run_fake, asked = _build_answers({"powershell.exe": (exit_code, "Name : x"), "WMIC.exe": (0, "Name")})
+    probe, _ = _probe(machine, run=run_fake, platform="win32")
+    assert _sources_after(probe, "nvidia-smi-xml") == sources
+    assert [len(argv) for argv in asked] == [5, 5][: len(sources)]
+
+
+def test_what_the_user_says_is_read_first(machine):
+    machine.env |= {"PROVISION_COMPUTE_CAPABILITY": "12.0", "PROVISION_DRIVER": " ", "PROVISION_ROOT": "/x"}
+    probe, _ = _probe(machine)
+    assert (probe.readings[0].source, probe.readings[0].text) == (
+        "override",
+        '{"PROVISION_COMPUTE_CAPABILITY":"12.0"}',
+    )
+
+
+def test_variables_that_are_no_text_break_nothing(machine):
+    machine.env |= {"PROVISION_GPU_NAME": "x\udcff", "CUDA_VISIBLE_DEVICES": "\udcff"}
+    probe, _ = _probe(machine)
+    assert probe.get("override").text == '{"PROVISION_GPU_NAME":"x?"}'
+    assert probe.get("environment").text == '{"CUDA_VISIBLE_DEVICES":"?"}'
+
+
+def test_a_file_that_never_answers_costs_its_limit_and_the_rest_goes_on(machine):
+    (machine.root / "etc").mkdir()
+    os.mkfifo(machine.root / "etc/os-release")
+    probe, _ = _probe(machine)
+    outcomes = {reading.source: reading.outcome.value for reading in probe.readings}
+    assert [name for name, outcome in outcomes.items() if outcome == "timeout"] == [
+        *("os-release", "cpuinfo", "container", "pci", "nvidia-module", "proc-driver-nvidia-version"),
+    ]
+    assert (outcomes["host"], outcomes["machine-state"]) == ("ok", "ok")
+    # Somebody has to open the other end, or the thread would outlive the test.
+    os.close(os.open(machine.root / "etc/os-release", os.O_WRONLY))
 
 
 def test_the_host(machine):

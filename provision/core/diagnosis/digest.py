@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -24,6 +24,7 @@ _KEPT_FIRST = 12
 _KEPT_LAST = 12
 _LINE_LIMIT = 4000
 _SPACES = re.compile(r"\s+")
+_BREAK = re.compile(rb"\n")
 
 
 class Digest(Struct, frozen=True, kw_only=True):
@@ -107,6 +108,8 @@ class LogReducer:
         self._tail: deque[_Excerpt] = deque()
         self._rest = b""
         self._lines = 0
+        # Where lines end in the piece that is being taken.
+        self._breaks: list[int] = []
         self._fed_bytes = 0
 
     def feed(self, data: bytes) -> None:
@@ -134,12 +137,13 @@ class LogReducer:
         return build_digest((lines[offset] for offset in sorted(lines)), self._lines)
 
     def _take(self, piece: bytes) -> None:
+        self._breaks = [match.start() for match in _BREAK.finditer(piece)]
         if self._fed_bytes < _HEAD_BYTES:
             self._first.append(self._cut(piece, 0, _HEAD_BYTES))
         self._find(piece)
         self._keep_tail(piece)
         self._fed_bytes += len(piece)
-        self._lines += piece.count(b"\n")
+        self._lines += len(self._breaks)
 
     def _find(self, piece: bytes) -> None:
         positions: dict[int, list[int]] = {}
@@ -172,7 +176,7 @@ class LogReducer:
             kept -= len(self._tail.popleft().data)
 
     def _cut(self, piece: bytes, begin: int, end: int) -> _Excerpt:
-        number = self._lines + 1 + piece.count(b"\n", 0, begin)
+        number = self._lines + 1 + bisect_left(self._breaks, begin)
         return _Excerpt(self._fed_bytes + begin, number, piece[begin:end])
 
 

@@ -116,6 +116,48 @@ def build_mixed_gpus(gpus: Sequence[Gpu]) -> Condition:
     return Condition(id=ConditionId.MIXED_MODELS, message=f"The GPUs are not all alike: {kinds}.")
 
 
+def build_unsupported(gpus: Sequence[Gpu], *, every: bool) -> Condition:
+    """`gpus` are older than what any profile is made for; `every`: there is no other GPU."""
+    condition_id = ConditionId.UNSUPPORTED_GPU if every else ConditionId.UNSUPPORTED_GPU_PRESENT
+    message = f"No profile is made for a GPU as old as this: {_name_kinds(gpus)}."
+    return Condition(id=condition_id, message=message)
+
+
+def build_arch_dropped(gpus: Sequence[Gpu]) -> Condition:
+    """The driver offers CUDA 13, which has no code for `gpus` any more."""
+    message = (
+        f"The driver serves CUDA 13, which is no longer made for {_name_kinds(gpus)}: "
+        "wheels for CUDA 12 are needed."
+    )
+    return Condition(id=ConditionId.ARCH_DROPPED_BY_CUDA13, message=message)
+
+
+def build_old_driver(driver: str) -> Condition:
+    """Before the first branch of CUDA 12."""
+    message = f"Driver {driver} is of a branch before 525, too old for wheels of CUDA 12 or 13."
+    return Condition(id=ConditionId.OLD_DRIVER, message=message)
+
+
+def build_forward_compat(driver: str, cuda: str) -> Condition:
+    """`cuda` is what the driver serves by itself."""
+    message = f"Driver {driver} serves CUDA {cuda} by itself; the newer CUDA here comes from compatibility libraries."
+    return Condition(id=ConditionId.CUDA_FORWARD_COMPAT, message=message)
+
+
+def build_modified_memory(gpu: Gpu) -> Condition:
+    """More memory than any such board left its maker with."""
+    message = f"{gpu.name} was never sold with {gpu.memory_mib} MiB: its memory was exchanged."
+    return Condition(id=ConditionId.MODIFIED_MEMORY, message=message)
+
+
+def build_ambiguous_name(gpu: Gpu) -> Condition:
+    """A name cut so short that products of several generations share what is left."""
+    message = (
+        f"Products of several generations share what is left of the name {build_excerpt(gpu.name or '')}."
+    )
+    return Condition(id=ConditionId.AMBIGUOUS_NAME, message=message)
+
+
 def build_mig_enabled(index: int, gpu: Gpu) -> Condition:
     """A process sees one instance of such a GPU, with a share of its memory."""
     message = f"GPU {index} ({gpu.name}) is in MIG mode: a process gets one of its instances, not all of it."
@@ -143,6 +185,12 @@ def build_container(kind: str) -> Condition:
     return Condition(
         id=ConditionId.CONTAINER, message=f"This runs in {where}, which sees only what it was given."
     )
+
+
+def _name_kinds(gpus: Sequence[Gpu]) -> str:
+    """`Tesla K80 (3.7), Tesla M60 (5.2)`"""
+    kinds = {f"{gpu.name or 'a GPU without a name'} ({gpu.best_compute_capability})" for gpu in gpus}
+    return ", ".join(sorted(kinds))
 
 
 def _render_limit(reading: Reading) -> str:

@@ -3,66 +3,78 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from provision.core.architecture import GpuNames, build_identity
 from provision.core.parse.conditions import (
-    build_compute_capability_by_name,
-    build_compute_capability_unknown,
     build_container,
     build_cuda_visible_devices,
     build_gpu_not_answering,
     build_gpu_unknown,
-    build_mig_enabled,
-    build_mixed_gpus,
     build_no_gpu,
     build_wsl,
 )
+from provision.core.parse.gpu_conditions import is_on_arm, is_splittable, judge_driver, judge_gpus
+from provision.core.parse.gpu_merge import LISTS_OF_DEVICES, choose_gpus, judge_vendor
 from provision.core.parse.host import parse_environment, parse_host
-from provision.core.parse.nvidia_smi import parse_nvidia_smi
-from provision.core.parse.nvml import parse_nvml
 from provision.core.parse.pci import PciReport, parse_pci
+from provision.core.parse.plain_conditions import build_plain
+from provision.core.parse.reports import is_pasted, parse_form, parse_readings
 from provision.core.parse.source_report import SourceReport
 from provision.model.facts import Condition, ConditionId, Facts, Gpu, Host, Probe, Reading, Vendor
 
 # The kernel module does not load without a GPU, so these contradict a bus that shows none.
 _DRIVER_IS_LOADED = (ConditionId.DRIVER_MISMATCH, ConditionId.GPU_LOST, ConditionId.NO_DEVICE)
+_ASKED_OF_NVIDIA = ("nvml", "nvidia-smi")
 _MODULE_VERSION = re.compile(r"\b\d{2,4}\.\d{1,3}(?:\.\d{1,3})?\b")
 
 
 def parse_probe(probe: Probe, names: GpuNames | None = None) -> Facts:
-    """What the probe means. Never raises for what a source printed: that becomes a condition.
+    """What the probe means, of this machine or of pasted text. Never raises for what a source printed.
 
-    `names` are the rules of `profiles/gpus.yaml`; they are looked at only for a GPU whose driver does not
-    tell the compute capability, and without them it stays unknown.
+    `names` are the rules of `profiles/gpus.yaml`; they are looked at only for what a GPU's own source does not
+    tell, and without them that stays unknown. Of a pasted text nothing is concluded from what it lacks.
     """
     host = parse_host(probe)
-    sources = {
-        "nvml": parse_nvml(probe.get("nvml")),
-        "nvidia-smi": parse_nvidia_smi(probe.get("nvidia-smi-csv"), probe.get("nvidia-smi-xml")),
-    }
-    reports = list(sources.values())
-    pci = parse_pci(probe.get("pci"), host)
-    module = parse_module_version(probe.get("nvidia-module"))
-    source = next((name for name, report in sources.items() if report.gpus), None)
-    found = () if source is None else sources[source].gpus
+    reports = parse_readings(probe, host)
+    pasted = is_pasted(probe)
+    choice = choose_gpus(reports if pasted else _leave_out_idle_cards(reports))
+    found = _apply_override(choice.gpus, reports.get("override"))
     gpus = tuple(build_identity(gpu, names) for gpu in found)
-    vendor, verdict = _judge_presence(gpus, reports, pci, module)
-    environment = parse_environment(probe)
-    conditions = (
-        *_merge(report.conditions for report in reports),
-        *verdict,
-        *_judge_gpus(gpus),
-        *_judge_host(host, environment.get("CUDA_VISIBLE_DEVICES")),
+    module = parse_module_version(probe.get("nvidia-module"))
+    vendor, verdict = (
+        (_judge_pasted(gpus, reports), ())
+        if pasted
+        else _judge_presence(gpus, reports, parse_pci(probe.get("pci"), host), module)
+    )
+    driver = next((report.driver for report in reports.values() if report.driver), module)
+    cuda = next((r.cuda_driver_version for r in reports.values() if r.cuda_driver_version), None)
+    host = _complete_host(host, reports, gpus) if pasted else host
+    of_nvidia = vendor in {Vendor.NVIDIA, Vendor.MIXED}
+    conditions = _merge(
+        (
+            tuple(build_plain(condition_id) for condition_id in parse_form(probe)),
+            *(report.conditions for report in reports.values()),
+            verdict,
+            tuple(judge_gpus(gpus, cuda)),
+            (build_plain(ConditionId.MIG_CAPABLE_DISABLED),) if pasted and is_splittable(gpus) else (),
+            tuple(judge_driver(driver, cuda, gpus)) if of_nvidia else (),
+            tuple(_judge_host(host, parse_environment(probe).get("CUDA_VISIBLE_DEVICES"), gpus)),
+        )
     )
     return Facts(
         vendor=vendor,
         gpus=gpus,
-        gpu_source=source,
-        driver=next((report.driver for report in reports if report.driver), module),
-        cuda_driver_version=next((r.cuda_driver_version for r in reports if r.cuda_driver_version), None),
+        gpu_source=choice.source or ("override" if gpus else None),
+        driver=driver,
+        cuda_driver_version=cuda,
         conditions=conditions,
         host=host,
+        versions={
+            key: text for report in reversed(reports.values()) for key, text in report.versions.items()
+        },
     )
 
 
@@ -72,23 +84,79 @@ def parse_module_version(reading: Reading | None) -> str | None:
     return None if match is None else match[0]
 
 
+def _apply_override(gpus: tuple[Gpu, ...], override: SourceReport | None) -> tuple[Gpu, ...]:
+    if override is None:
+        return gpus
+    from provision.core.parse.overrides import apply_overrides
+
+    return apply_overrides(gpus, override)
+
+
+def _leave_out_idle_cards(reports: Mapping[str, SourceReport]) -> dict[str, SourceReport]:
+    """Of this machine, a list of devices shows what no driver answers for, and GPUs of the processor.
+
+    NVIDIA's cards there only add to what the driver said, and where it said nothing they are no GPUs yet.
+    """
+    answered = any(report.gpus for name, report in reports.items() if name not in LISTS_OF_DEVICES)
+    if answered:
+        return dict(reports)
+    return {
+        name: replace(
+            report,
+            gpus=tuple(
+                gpu for gpu in report.gpus if gpu.vendor not in {None, Vendor.NVIDIA} and not gpu.integrated
+            ),
+        )
+        if name in LISTS_OF_DEVICES
+        else report
+        for name, report in reports.items()
+    }
+
+
 def _judge_presence(
-    gpus: Sequence[Gpu], reports: Sequence[SourceReport], pci: PciReport, module: str | None
+    gpus: Sequence[Gpu], reports: Mapping[str, SourceReport], pci: PciReport, module: str | None
 ) -> tuple[Vendor | None, tuple[Condition, ...]]:
     """Whose GPU it is, and what is to be said when none was read: none, not answering, or not known."""
-    if gpus:
-        return Vendor.NVIDIA, ()
-    said = {condition.id for report in reports for condition in report.conditions}
+    override = reports.get("override")
+    settled = override.vendor if override is not None and override.vendor else judge_vendor(gpus)
+    if settled is not None:
+        return settled, ()
+    said = {condition.id for report in reports.values() for condition in report.conditions}
     if pci.nvidia:
         return Vendor.NVIDIA, () if ConditionId.NO_DEVICE in said else (build_gpu_not_answering(pci.nvidia),)
     loaded = module is not None or not said.isdisjoint(_DRIVER_IS_LOADED)
-    if pci.conclusive and not loaded:
-        return Vendor.NONE, (build_no_gpu("the PCI bus shows none"),)
-    if loaded or any(report.nvidia for report in reports):
+    told = next((r.vendor for r in reports.values() if r.vendor not in {None, Vendor.NONE}), None)
+    if not loaded and (told is not None or pci.conclusive):
+        return (told, ()) if told else (Vendor.NONE, (build_no_gpu("the PCI bus shows none"),))
+    if loaded or any(report.nvidia for report in reports.values()):
         return Vendor.NVIDIA, () if ConditionId.NO_DEVICE in said else (build_gpu_unknown(),)
-    if any(report.found for report in reports):
+    if any(report.found for name, report in reports.items() if name in _ASKED_OF_NVIDIA):
         return None, (build_gpu_unknown(),)
     return Vendor.NONE, (build_no_gpu("neither NVIDIA's driver library nor nvidia-smi is on this machine"),)
+
+
+def _judge_pasted(gpus: Sequence[Gpu], reports: Mapping[str, SourceReport]) -> Vendor | None:
+    """Whose GPU a pasted text is about; None where it does not say."""
+    if gpus:
+        return judge_vendor(gpus)
+    if any(report.nvidia for report in reports.values()):
+        return Vendor.NVIDIA
+    return next((report.vendor for report in reports.values() if report.vendor is not None), None)
+
+
+def _complete_host(host: Host, reports: Mapping[str, SourceReport], gpus: Sequence[Gpu]) -> Host:
+    """What the text tells of the machine that it comes from; the rest stays unknown."""
+    told = tuple(reports.values())
+    said = {condition.id for report in told for condition in report.conditions}
+    on_arm = is_on_arm(gpus)
+    return replace(
+        host,
+        system=host.system or next((r.system for r in told if r.system), "Linux" if on_arm else ""),
+        machine=host.machine or next((r.machine for r in told if r.machine), "aarch64" if on_arm else ""),
+        distribution=host.distribution or next((r.distribution for r in told if r.distribution), None),
+        cpu_model=host.cpu_model or next((r.cpu_model for r in told if r.cpu_model), None),
+        wsl=host.wsl or (2 if ConditionId.WSL in said else None),
+    )
 
 
 def _merge(groups: Iterable[Sequence[Condition]]) -> tuple[Condition, ...]:
@@ -100,24 +168,16 @@ def _merge(groups: Iterable[Sequence[Condition]]) -> tuple[Condition, ...]:
     return tuple(merged)
 
 
-def _judge_gpus(gpus: Sequence[Gpu]) -> Iterator[Condition]:
-    if len({(gpu.name, gpu.best_compute_capability) for gpu in gpus}) > 1:
-        yield build_mixed_gpus(gpus)
-    for index, gpu in enumerate(gpus):
-        if gpu.mig_enabled:
-            yield build_mig_enabled(index, gpu)
-    # One sentence for each kind of GPU, not for each GPU.
-    for gpu in {gpu.name: gpu for gpu in gpus if gpu.compute_capability is None}.values():
-        if gpu.compute_capability_by_name is None:
-            yield build_compute_capability_unknown(gpu)
-        else:
-            yield build_compute_capability_by_name(gpu)
-
-
-def _judge_host(host: Host, cuda_visible_devices: str | None) -> Iterator[Condition]:
+def _judge_host(host: Host, cuda_visible_devices: str | None, gpus: Sequence[Gpu]) -> Iterator[Condition]:
     if cuda_visible_devices is not None:
         yield build_cuda_visible_devices(cuda_visible_devices)
     if host.wsl is not None:
         yield build_wsl(host.wsl)
     if host.container is not None:
         yield build_container(host.container)
+    if host.system == "Windows":
+        yield build_plain(ConditionId.WINDOWS)
+    if host.system == "Darwin":
+        yield build_plain(ConditionId.MACOS)
+    elif host.machine.lower() in {"aarch64", "arm64"} or is_on_arm(gpus):
+        yield build_plain(ConditionId.AARCH64)

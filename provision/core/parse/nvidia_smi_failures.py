@@ -16,10 +16,11 @@ from provision.core.parse.conditions import (
     build_nvml_error,
     build_nvml_library_missing,
 )
+from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport
-from provision.model.facts import Condition, Outcome, Reading
+from provision.model.facts import Condition, ConditionId, Outcome, Reading
 
-_UNKNOWN_FIELD = re.compile(r'Field "[^"]*" is not a valid field to query')
+UNKNOWN_FIELD = re.compile(r'Field "([^"\n]{0,100})" is not a valid field to query')
 _LIBRARY_VERSION = re.compile(r"NVML library version: (\d+(?:\.\d+)+)")
 
 
@@ -42,15 +43,16 @@ def _judge_answer(reading: Reading, report: SourceReport) -> Condition | None:
     if report.gpus and reading.outcome is Outcome.OK:
         return None
     said = f"{reading.text}\n{reading.error}"
-    known = _find_failure(said)
-    if known is not None or report.gpus or _UNKNOWN_FIELD.search(said):
+    known = find_failure(said)
+    if known is not None or report.gpus or UNKNOWN_FIELD.search(said):
         return known
     if report.driver and reading.outcome is Outcome.OK:
         return build_no_devices("nvidia-smi")
     return build_nvidia_smi_broken(_describe_nonsense(reading, said))
 
 
-def _find_failure(said: str) -> Condition | None:
+def find_failure(said: str) -> Condition | None:
+    """What the first known sentence of `nvidia-smi` in a text means; None where there is none."""
     matches = ((pattern.search(said), build) for pattern, build in _FAILURES)
     return next((build(match) for match, build in matches if match), None)
 
@@ -75,13 +77,20 @@ _FAILURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Condition]], .
         lambda _: build_driver_not_loaded(),
     ),
     (
-        re.compile(r"couldn't find libnvidia-ml|NVML Shared Library Not Found"),
+        re.compile(r"couldn't find libnvidia-ml|NVML Shared Library Not Found|libraries: libnvidia-ml"),
         lambda _: build_nvml_library_missing(),
     ),
     (re.compile(r"No devices were found"), lambda _: build_no_devices("nvidia-smi")),
     (
-        re.compile(r"Unable to determine the device handle for (?:the )?GPU ?([0-9A-Fa-f:]+\.[0-9A-Fa-f])"),
+        re.compile(
+            r"Unable to determine the device handle for (?:the )?GPU ?(?:\d{1,3}: ?)?"
+            r"([0-9A-Fa-f:]{7,16}\.[0-9A-Fa-f])"
+        ),
         lambda match: build_gpu_lost(f"GPU {match[1]}"),
+    ),
+    (
+        re.compile(r"Failed to initialize NVML: Unknown Error"),
+        lambda _: build_plain(ConditionId.NVML_UNKNOWN_ERROR),
     ),
     (
         re.compile(r"Failed to initialize NVML: ([^\n]+)"),

@@ -14,6 +14,7 @@ from provision.core.parse.conditions import (
     build_nvml_timeout,
 )
 from provision.core.parse.json_text import parse_json
+from provision.core.parse.nvml_details import parse_nvml_details
 from provision.core.parse.source_report import SourceReport, parse_version
 from provision.model.facts import Condition, Gpu, Outcome, Reading
 
@@ -72,7 +73,7 @@ def parse_nvml(reading: Reading | None) -> SourceReport:
         gpus=gpus,
         driver=parse_version(document.driver_version),
         cuda_driver_version=_render_cuda_version(document.cuda_driver_version),
-        conditions=tuple(conditions),
+        conditions=(*conditions, *parse_nvml_details(reading.text)),
         nvidia=True,
     )
 

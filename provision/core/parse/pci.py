@@ -7,32 +7,56 @@ from collections import Counter
 from msgspec import Struct
 
 from provision.core.parse.json_text import parse_json
-from provision.model.facts import Host, Reading
+from provision.core.parse.pci_devices import PciEntry, build_pci_report
+from provision.core.parse.source_report import SourceReport
+from provision.model.facts import ConditionId, Host, Reading
 
 _NVIDIA = "0x10de"
+# The kernel's drivers for the GPUs of AMD and Intel. NVIDIA's cards count only when its software answers.
+_DRIVERS = ("amdgpu", "i915", "xe")
+# Of a live bus, the drivers' state is said better by `machine_state.py`.
+_SAID_OF_THE_BUS = (ConditionId.NPU_PRESENT, ConditionId.BMC_VGA_PRESENT)
 
 
-class PciDevice(Struct, frozen=True, kw_only=True):
-    """One display device. Ids are as sysfs gives them, `0x10de`; `driver` is the kernel's."""
+class PciDevice(Struct, frozen=True, kw_only=True, rename={"pci_class": "class"}):
+    """One display device or accelerator. Ids are as sysfs gives them, `0x10de`; `driver` is the kernel's.
+
+    `pci_class` is `0x030000` for a card with an output, `0x030200` for one without, `0x120000` for an
+    accelerator.
+    """
 
     slot: str
     vendor: str
     device: str
+    pci_class: str | None = None
+    subsystem_vendor: str | None = None
+    subsystem_device: str | None = None
     driver: str | None = None
+
+    @property
+    def pci_id(self) -> str:
+        """`10de:2c05`"""
+        return f"{self.vendor.removeprefix('0x')}:{self.device.removeprefix('0x')}"
 
 
 class PciDocument(Struct, frozen=True, kw_only=True):
-    """The JSON of the source `pci`; `devices` counts all of the bus, not the display devices alone."""
+    """The JSON of the source `pci`; `devices` counts all of the bus, not those that are listed alone."""
 
     devices: int
     display: tuple[PciDevice, ...]
+    accelerators: tuple[PciDevice, ...] = ()
 
 
 class PciReport(Struct, frozen=True, kw_only=True):
-    """NVIDIA's display devices, as phrases; `conclusive` when none on the bus means that there is none."""
+    """NVIDIA's display devices, as phrases; `conclusive` when none on the bus means that there is none.
+
+    `display` and `accelerators` are the devices of all makers, in the order of the bus.
+    """
 
     nvidia: tuple[str, ...]
     conclusive: bool
+    display: tuple[PciDevice, ...] = ()
+    accelerators: tuple[PciDevice, ...] = ()
 
 
 def parse_pci(reading: Reading | None, host: Host) -> PciReport:
@@ -43,9 +67,47 @@ def parse_pci(reading: Reading | None, host: Host) -> PciReport:
     counts = Counter(_render_device(device) for device in document.display if device.vendor == _NVIDIA)
     nvidia = tuple(f"{count} x NVIDIA {device}" for device, count in counts.items())
     usual = host.wsl is None and host.machine in {"x86_64", "AMD64"}
-    return PciReport(nvidia=nvidia, conclusive=usual and document.devices > 0)
+    return PciReport(
+        nvidia=nvidia,
+        conclusive=usual and document.devices > 0,
+        display=document.display,
+        accelerators=document.accelerators,
+    )
+
+
+def parse_pci_gpus(reading: Reading | None) -> SourceReport:
+    """GPUs of AMD and Intel that their kernel driver holds, for where none of their programs is installed.
+
+    Their names are PCI ids, `1002:744c`. None are told beside a card of NVIDIA's: there they are mostly the
+    processor's own, and the card is what the user means. `found` stays False, as a bus answers no question.
+    """
+    document = parse_json("" if reading is None else reading.text, PciDocument)
+    devices = () if document is None else (*document.display, *document.accelerators)
+    if not devices:
+        return SourceReport(found=False)
+    alone = all(device.vendor != _NVIDIA for device in devices)
+    report = build_pci_report([_build_entry(device) for device in devices])
+    served = build_pci_report(
+        [_build_entry(device) for device in devices if alone and device.driver in _DRIVERS]
+    )
+    return SourceReport(
+        gpus=served.gpus,
+        conditions=tuple(condition for condition in report.conditions if condition.id in _SAID_OF_THE_BUS),
+        found=False,
+    )
+
+
+def _build_entry(device: PciDevice) -> PciEntry:
+    return PciEntry(
+        slot=device.slot.lower(),
+        class_id=(device.pci_class or "0x0300").removeprefix("0x")[:4],
+        vendor_id=device.vendor.removeprefix("0x"),
+        device_id=device.device.removeprefix("0x"),
+        driver=device.driver,
+        driver_told=True,
+    )
 
 
 def _render_device(device: PciDevice) -> str:
     driver = f"kernel driver {device.driver}" if device.driver else "no kernel driver"
-    return f"10de:{device.device.removeprefix('0x')} ({driver})"
+    return f"{device.pci_id} ({driver})"

@@ -36,6 +36,7 @@ RTX_5070_TI = Gpu(
     compute_capability="12.0",
     arch="blackwell",
     pci_bus_id="00000000:01:00.0",
+    vendor=Vendor.NVIDIA,
 )
 RTX_4090 = Gpu(
     name="NVIDIA GeForce RTX 4090",
@@ -45,6 +46,7 @@ RTX_4090 = Gpu(
     compute_capability="8.9",
     arch="ada",
     pci_bus_id="00000000:01:00.0",
+    vendor=Vendor.NVIDIA,
 )
 
 
@@ -85,6 +87,11 @@ def _condition(name, message):
     return Condition(id=ConditionId(name), message=message)
 
 
+OLD_DRIVER = _condition(
+    "old-driver", "Driver 440.64 is of a branch before 525, too old for wheels of CUDA 12 or 13."
+)
+
+
 def test_rtx_5070_ti_by_nvml():
     assert _parse("rtx5070ti-nvml") == _facts(
         gpus=(RTX_5070_TI,), gpu_source="nvml", driver="580.95.05", cuda_driver_version="13.0"
@@ -117,6 +124,7 @@ def test_h200_in_a_container():
                 arch="hopper",
                 mig_enabled=False,
                 pci_bus_id="00000000:97:00.0",
+                vendor=Vendor.NVIDIA,
             ),
         ),
         gpu_source="nvml",
@@ -147,6 +155,7 @@ def test_an_h200_as_it_was_recorded():
             arch="hopper",
             mig_enabled=False,
             pci_bus_id="00000000:00:06.0",
+            vendor=Vendor.NVIDIA,
         ),
     )
     assert (facts.gpu_source, facts.driver, facts.cuda_driver_version) == ("nvml", "580.159.04", "13.0")
@@ -166,12 +175,14 @@ def test_mixed_gpus_of_which_cuda_visible_devices_selects_one():
                 compute_capability="8.6",
                 arch="ampere",
                 pci_bus_id="00000000:02:00.0",
+                vendor=Vendor.NVIDIA,
             ),
         ),
         gpu_source="nvml",
         driver="550.144.03",
         cuda_driver_version="12.4",
         conditions=(
+            _condition("multi-gpu", "There is more than one GPU."),
             _condition(
                 "mixed-models",
                 "The GPUs are not all alike: 1 x NVIDIA GeForce RTX 4090, 1 x NVIDIA GeForce RTX 3060.",
@@ -237,6 +248,7 @@ def test_a_driver_too_old_to_tell_the_compute_capability():
                 compute_capability_by_name="6.1",
                 arch="pascal",
                 pci_bus_id="00000000:01:00.0",
+                vendor=Vendor.NVIDIA,
             ),
         ),
         gpu_source="nvidia-smi",
@@ -252,6 +264,7 @@ def test_a_driver_too_old_to_tell_the_compute_capability():
                 "The compute capability of GeForce GTX 1080 Ti, 6.1, was inferred from its name, since the "
                 "driver does not say.",
             ),
+            OLD_DRIVER,
         ),
     )
 
@@ -264,6 +277,7 @@ def test_without_rules_for_names_the_capability_stays_unknown():
             "compute-capability-unknown",
             "The compute capability of GeForce GTX 1080 Ti is unknown: the driver does not say.",
         ),
+        OLD_DRIVER,
     )
 
 
@@ -301,6 +315,7 @@ def test_everything_hangs():
             "gpu-unknown",
             "Whether this machine has an NVIDIA GPU, and which, is unknown: no source could be read.",
         ),
+        _condition("aarch64", "The processor is 64-bit ARM."),
     )
 
 

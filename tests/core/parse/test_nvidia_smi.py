@@ -156,10 +156,22 @@ def test_xml_entities_are_not_expanded():
             "The driver knows GPU 0000:0B:00.0 but gets no answer from it any more.",
         ),
         (
+            "Unable to determine the device handle for GPU3: 0000:86:00.0: Unknown Error\n",
+            15,
+            "gpu-lost",
+            "The driver knows GPU 0000:86:00.0 but gets no answer from it any more.",
+        ),
+        (
+            "Failed to initialize NVML: Insufficient Permissions\n",
+            4,
+            "nvml-error",
+            "NVML, the driver's library, failed: its start gave 'Insufficient Permissions'.",
+        ),
+        (
             "Failed to initialize NVML: Unknown Error\n",
             255,
-            "nvml-error",
-            "NVML, the driver's library, failed: its start gave 'Unknown Error'.",
+            "nvml-unknown-error",
+            "NVML, the driver's library, failed for a reason that it does not name.",
         ),
     ],
 )

@@ -1,0 +1,280 @@
+"""Everything that the doctor's checks look at, each thing found out when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from provision.actions.context import Context
+from provision.actions.detect import Detection, detect
+from provision.actions.knowledge import load_catalogue
+from provision.actions.network import look_at_network
+from provision.actions.stack_state import describe_stack
+from provision.actions.weight_hashes import find_altered
+from provision.core.checks.resources import HUB_CACHE, STATE, TEMPORARY, UV_CACHE
+from provision.core.cures import build_place
+from provision.core.yaml_text import convert, parse_yaml
+from provision.errors import BadFileError, StateError, ToolError, UsageError
+from provision.model.checkup import (
+    ConfigView,
+    InspectedEnvironment,
+    Place,
+    PythonView,
+    Scope,
+    Space,
+    StackState,
+    StateView,
+)
+from provision.model.environment import KnownPairs, LibraryFolder
+from provision.model.facts import Facts, Probe
+from provision.model.network import NetworkView
+from provision.model.profile import ProfileFit, TorchBuild
+from provision.model.smoke import SmokeResult
+from provision.model.state import GenerationRecord, ModelRecord
+from provision.system.environment import inspect_environment
+from provision.system.files import list_sizes
+from provision.system.hub_request import HubRequest, read_hub_request
+from provision.system.interpreter import inspect_interpreter, is_superuser
+from provision.system.leftovers import find_leftovers, inspect_lock
+from provision.system.resources import load_text
+from provision.system.spaces import (
+    find_spaces,
+    find_temporary_dir,
+    find_uv_cache,
+    read_memory_limit_bytes,
+    read_shared_memory_bytes,
+)
+from provision.system.store import Store
+from provision.system.torch_files import find_library_folders
+
+
+class LiveCheckup:
+    """This machine, or with `probe` another one, of which only the facts are known."""
+
+    def __init__(self, ctx: Context, *, scope: Scope, into: Path | None, probe: Probe | None) -> None:
+        self._ctx = ctx
+        self._into = into
+        self._probe = probe
+        self._store = Store(ctx.root)
+        self.scope = scope
+        self.env: Mapping[str, str] = {} if scope.elsewhere else ctx.env
+
+    @cached_property
+    def _attempt(self) -> Detection | Exception:
+        """Looking at the machine can take seconds: a failure is kept too, for every check that needs it."""
+        try:
+            return detect(self._ctx, self._probe)
+        except Exception as error:
+            return error
+
+    @property
+    def _detection(self) -> Detection:
+        if isinstance(self._attempt, Exception):
+            raise self._attempt
+        return self._attempt
+
+    @property
+    def facts(self) -> Facts:
+        """What the machine is."""
+        return self._detection.facts
+
+    @property
+    def fits(self) -> tuple[ProfileFit, ...]:
+        """Every profile and what keeps it away."""
+        return self._detection.fits
+
+    @property
+    def profile(self) -> str | None:
+        """The profile that an apply would take."""
+        return self._detection.profile
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why there is none."""
+        return self._detection.obstacle
+
+    @property
+    def build(self) -> TorchBuild | None:
+        """The torch of that profile."""
+        if self.profile is None:
+            return None
+        knowledge = self._detection.knowledge
+        return knowledge.builds[knowledge.get_profile(self.profile).torch]
+
+    @cached_property
+    def place(self) -> Place:
+        """Where cures are typed."""
+        return build_place(
+            self.facts.host, self.env, superuser=is_superuser(), elsewhere=self.scope.elsewhere
+        )
+
+    @cached_property
+    def python(self) -> PythonView:
+        """The interpreter."""
+        return inspect_interpreter()
+
+    @cached_property
+    def uv(self) -> tuple[str | None, str | None]:
+        """uv's version, or why it does not answer."""
+        from provision.system.uv import ask_version, find_uv
+
+        try:
+            return ask_version(find_uv(), env=self._ctx.env), None
+        except ToolError as error:
+            return None, error.message
+
+    @cached_property
+    def spaces(self) -> tuple[Space, ...]:
+        """The file systems that will be filled."""
+        folders = {STATE: self._store.state_dir, UV_CACHE: find_uv_cache(self._ctx.env)}
+        if (hub := self._hub_request) is not None:
+            folders[HUB_CACHE] = hub.cache_dir
+        return find_spaces(folders | {TEMPORARY: find_temporary_dir(self._ctx.env)})
+
+    @cached_property
+    def shared_memory_bytes(self) -> int | None:
+        """Shared memory."""
+        return read_shared_memory_bytes()
+
+    @cached_property
+    def memory_limit_bytes(self) -> int | None:
+        """The control group's limit."""
+        return read_memory_limit_bytes()
+
+    @cached_property
+    def _active(self) -> tuple[GenerationRecord | None, int | None, str | None]:
+        """The active generation, the number of an unfinished activation, and why they cannot be read."""
+        try:
+            pending = self._store.load_pending()
+            return self._store.load_active(), pending.number if pending else None, None
+        except StateError as error:
+            return None, None, f"{error.message}; {error.hint}"
+
+    @cached_property
+    def state(self) -> StateView:
+        """The state folder."""
+        active, pending, problem = self._active
+        lock, holder = inspect_lock(self._store.state_dir)
+        return StateView(
+            generation=active.number if active else None,
+            problem=problem,
+            pending=pending,
+            lock=lock,
+            lock_holder=holder,
+            leftovers=() if problem else self._find_leftovers(),
+        )
+
+    def _find_leftovers(self) -> tuple[str, ...]:
+        needed = set()
+        for number in self._store.list_numbers():
+            try:
+                needed |= {stack.path for stack in self._store.load_generation(number).stacks}
+            except StateError:
+                # Its stacks are not known, so nothing may be taken for a leftover.
+                return ()
+        return find_leftovers(self._store.state_dir, needed=needed)
+
+    @cached_property
+    def stacks(self) -> tuple[StackState, ...]:
+        """The active generation's stacks."""
+        active = self._active[0]
+        return tuple(
+            describe_stack(stack, self._store.state_dir / stack.path, inspected.report)
+            for stack, inspected in zip(active.stacks if active else (), self._inspected_stacks, strict=True)
+        )
+
+    @cached_property
+    def weights_problems(self) -> tuple[str, ...]:
+        """By sizes."""
+        active = self._active[0]
+        found = ((item.key, _find_wrong_size(item)) for item in (active.models if active else ()))
+        return tuple(f"{key}: {name} is missing or has another size" for key, name in found if name)
+
+    @cached_property
+    def weights_altered(self) -> tuple[str, ...]:
+        """By hashes."""
+        active = self._active[0]
+        models = active.models if active else ()
+        return tuple(f"{item.key}: {problem}" for item in models if (problem := find_altered(item)))
+
+    @cached_property
+    def config(self) -> ConfigView:
+        """config.yaml."""
+        store, active = self._store, self._active[0]
+        try:
+            config = store.load_config()
+            if config is None:
+                return ConfigView(exists=False)
+            from provision.core.config_doc import check_config, diff_config
+
+            text = config.decode("utf-8")
+            check_config(text, where=str(store.config_path))
+            drift = diff_config(text, active.config) if active else ()
+        except UnicodeDecodeError as error:
+            problem = f"{store.config_path}: not UTF-8 at byte {error.start}"
+            return ConfigView(exists=True, problem=problem)
+        except (BadFileError, StateError) as error:
+            return ConfigView(exists=True, problem=error.message)
+        return ConfigView(exists=True, drift=tuple(f"{item.key_path} is {item.found}" for item in drift))
+
+    @property
+    def smoke(self) -> tuple[SmokeResult, ...]:
+        """What the active generation's models read."""
+        active = self._active[0]
+        return active.smoke if active else ()
+
+    @cached_property
+    def network(self) -> NetworkView:
+        """Settings; and where the network was asked for, what answered."""
+        return look_at_network(
+            self._ctx, self._detection if self.scope.network else None, hub=self._hub_request
+        )
+
+    @cached_property
+    def _hub_request(self) -> HubRequest | None:
+        """How the Hub would be asked for the first model that comes from it."""
+        models = load_catalogue(self._ctx).models
+        model = next((item for item in models if item.repo_id and item.revision), None)
+        if model is None:
+            return None
+        try:
+            return read_hub_request(str(model.repo_id), str(model.revision), self._ctx.env)
+        except UsageError:
+            return None
+
+    @cached_property
+    def environments(self) -> tuple[InspectedEnvironment, ...]:
+        """The stacks, and the environment that was named."""
+        if self._into is None:
+            return self._inspected_stacks
+        return (*self._inspected_stacks, self._inspect(str(self._into), self._into))
+
+    @cached_property
+    def _inspected_stacks(self) -> tuple[InspectedEnvironment, ...]:
+        active = self._active[0]
+        return tuple(
+            self._inspect(f"stack {stack.name}", self._store.state_dir / stack.path)
+            for stack in (active.stacks if active else ())
+        )
+
+    def _inspect(self, subject: str, folder: Path) -> InspectedEnvironment:
+        report = inspect_environment(folder, verify_files=self.scope.deep, env=self._ctx.env)
+        return InspectedEnvironment(subject=subject, report=report)
+
+    @cached_property
+    def known_pairs(self) -> KnownPairs:
+        """profiles/bad_pairs.yaml."""
+        path = self._ctx.data_dir / "profiles" / "bad_pairs.yaml"
+        return convert(parse_yaml(load_text(path), where=str(path)), KnownPairs, where=str(path))
+
+    @cached_property
+    def library_folders(self) -> tuple[LibraryFolder, ...]:
+        """Folders of LD_LIBRARY_PATH outside of the stacks with CUDA libraries in them."""
+        return tuple(find_library_folders(self._ctx.env, self._store.stacks_dir))
+
+
+def _find_wrong_size(model: ModelRecord) -> str | None:
+    """The first file that has not the size that it had when the model was verified."""
+    found = list_sizes(Path(model.model_dir))
+    return next((name for name, size in model.files.items() if found.get(name) != size), None)

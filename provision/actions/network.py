@@ -1,0 +1,84 @@
+"""What the network checks look at: the user's settings, and what answers when it is asked."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from provision.actions.context import Context
+from provision.actions.detect import Detection
+from provision.actions.knowledge import load_catalogue
+from provision.core.pip_settings import parse_package_settings
+from provision.errors import BadFileError
+from provision.model.network import NetworkView
+from provision.model.packages import PackageSettings, SourceAttempt
+from provision.model.profile import Profile, TorchBuild
+from provision.system.hub_request import HubRequest
+from provision.system.network import ask_addresses, list_certificate_files, list_proxies
+from provision.system.pip_files import load_pip_files
+
+DEFAULT_INDEX = "https://index.example/simple/"
+
+
+def look_at_network(ctx: Context, detection: Detection | None, *, hub: HubRequest | None) -> NetworkView:
+    """The settings; with `detection` also what sources, indexes and the Hub answer, which takes seconds."""
+    proxies = list_proxies(ctx.env)
+    try:
+        settings = parse_package_settings(load_pip_files(ctx.env), ctx.env, base=str(Path.cwd()))
+    except BadFileError as error:
+        return NetworkView(proxies=proxies, settings_problem=error.message)
+    named = [("pip's cert", settings.certificate)] if settings.certificate else []
+    view = NetworkView(
+        proxies=proxies,
+        certificates=list_certificate_files(ctx.env, named),
+        hub_offline=hub.offline_by if hub else None,
+    )
+    return view if detection is None else _ask(ctx, view, settings, detection, hub)
+
+
+def _ask(
+    ctx: Context, view: NetworkView, settings: PackageSettings, detection: Detection, hub: HubRequest | None
+) -> NetworkView:
+    chosen = detection.profile and detection.knowledge.get_profile(detection.profile)
+    build = detection.knowledge.builds[chosen.torch] if chosen else None
+    index_urls = _list_index_urls(settings, build)
+    hub_urls = [] if hub is None or hub.offline_by else [f"{hub.endpoint}/api/models/{hub.repo_id}"]
+    reaches = ask_addresses(
+        [*index_urls, *hub_urls],
+        env=ctx.env,
+        certificate=settings.certificate,
+        proxy=settings.proxy,
+        trusted_hosts=settings.trusted_hosts,
+    )
+    platform = detection.facts.host.platform
+    return replace(
+        view,
+        sources=_ask_sources(ctx, settings, chosen, build, platform) if chosen and build else None,
+        index=reaches[: len(index_urls)],
+        hub=reaches[-1] if hub_urls else None,
+    )
+
+
+def _list_index_urls(settings: PackageSettings, build: TorchBuild | None) -> list[str]:
+    """The user's own indexes where they name any, else those that torch would be asked of."""
+    from provision.core.sources import build_sources
+
+    if settings.sources or settings.no_index or build is None:
+        urls = [source.location or "" for source in settings.sources]
+        return [url for url in urls if url.startswith("http")]
+    return [source.location or DEFAULT_INDEX for source in build_sources(settings, build)]
+
+
+def _ask_sources(
+    ctx: Context, settings: PackageSettings, profile: Profile, build: TorchBuild, platform: str
+) -> tuple[SourceAttempt, ...]:
+    from provision.actions.resolve import build_uv, find_torch
+    from provision.core.models import build_stack_specs, choose_models
+
+    models = choose_models((), (), load_catalogue(ctx)).models
+    spec = build_stack_specs(models, profile)[0]
+    with tempfile.TemporaryDirectory(prefix="provision-doctor-") as folder:
+        uv = build_uv(ctx, settings, Path(folder))
+        return tuple(find_torch(ctx, uv, spec, build, platform))

@@ -1,0 +1,152 @@
+"""The state folder, the stacks' files, weights, config.yaml, and what the models read."""
+
+from __future__ import annotations
+
+from provision.core.checks.check import Check, Checkup, Needs
+from provision.core.checks.results import Result, failed, passed, skipped, warned
+from provision.model.checkup import LockState
+from provision.model.smoke import Verdict
+
+_APPLY = "provision apply auto"
+_FIX = "provision doctor --fix"
+_NOTHING_ACTIVE = "no generation is active"
+_SHOWN = 4
+
+
+def check_state(checkup: Checkup) -> Result:
+    """The active generation, and an activation that was cut short."""
+    state = checkup.state
+    if state.problem is not None:
+        return failed(state.problem, _APPLY)
+    if state.pending is not None:
+        return warned("an apply was cut short while it activated a generation", _FIX)
+    if state.generation is None:
+        return skipped("nothing was applied here")
+    return passed(f"generation {state.generation} is active")
+
+
+def check_lock(checkup: Checkup) -> Result:
+    """Who works in the state folder."""
+    state = checkup.state
+    match state.lock:
+        case LockState.HELD:
+            return warned(state.lock_holder)
+        case LockState.STALE:
+            return warned(f"{state.lock_holder}, which has ended without saying so", _FIX)
+        case LockState.FREE:
+            return passed("nobody else works in the state folder")
+
+
+def check_leftovers(checkup: Checkup) -> Result:
+    """What interrupted builds and copies left behind: space, and nothing works with it."""
+    left = checkup.state.leftovers
+    if not left:
+        return passed("no interrupted build left anything")
+    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    return warned(f"left by interrupted runs: {', '.join(left[:_SHOWN])}{more}", _FIX)
+
+
+def check_stacks(checkup: Checkup) -> Result:
+    """Every file that a stack was finished with is there and has its size."""
+    if not checkup.stacks:
+        return skipped(_NOTHING_ACTIVE)
+    broken = [stack for stack in checkup.stacks if stack.problem]
+    if broken:
+        return failed("; ".join(f"{stack.name}: {stack.problem}" for stack in broken), _APPLY)
+    return passed(", ".join(f"{stack.name}: {stack.packages} packages" for stack in checkup.stacks))
+
+
+def check_weights(checkup: Checkup) -> Result:
+    """The files of every configured model, by their sizes."""
+    if checkup.state.generation is None:
+        return skipped(_NOTHING_ACTIVE)
+    if checkup.weights_problems:
+        return failed("; ".join(checkup.weights_problems), _APPLY)
+    return passed("every file has the size that it had when its model was verified")
+
+
+def check_weight_hashes(checkup: Checkup) -> Result:
+    """The content of every configured model's files."""
+    if checkup.state.generation is None:
+        return skipped(_NOTHING_ACTIVE)
+    if checkup.weights_altered:
+        return failed("; ".join(checkup.weights_altered), _APPLY)
+    return passed("every file has the content that its revision names")
+
+
+def check_config(checkup: Checkup) -> Result:
+    """config.yaml can be read."""
+    config = checkup.config
+    if config.problem:
+        return failed(config.problem)
+    if not config.exists:
+        if checkup.state.generation is None:
+            return skipped("there is no config.yaml")
+        return failed("there is no config.yaml", _FIX)
+    return passed("config.yaml can be read")
+
+
+def check_drift(checkup: Checkup) -> Result:
+    """config.yaml says what the active generation wrote."""
+    if checkup.state.generation is None:
+        return skipped(_NOTHING_ACTIVE)
+    config = checkup.config
+    if config.problem or not config.exists:
+        return skipped("config.yaml cannot be read: config.valid")
+    if config.drift:
+        return warned(f"changed since it was written: {'; '.join(config.drift)}", _APPLY)
+    return passed("as the active generation wrote it")
+
+
+def check_smoke(checkup: Checkup) -> Result:
+    """What the models read when the active generation was verified."""
+    if not checkup.smoke:
+        return skipped("no model was smoked here")
+    evidence = "; ".join(f"{result.model}: {result.verdict}, {result.reason}" for result in checkup.smoke)
+    worst = {result.verdict for result in checkup.smoke}
+    if Verdict.FAIL in worst:
+        return failed(evidence, _APPLY)
+    return warned(evidence) if Verdict.DEGRADED in worst else passed(evidence)
+
+
+CHECKS = (
+    Check(id="state.whole", question="Is the state whole?", run=check_state, needs=Needs.HERE),
+    Check(id="state.lock", question="Is the state folder's lock free?", run=check_lock, needs=Needs.HERE),
+    Check(
+        id="state.leftovers",
+        question="Did interrupted runs leave anything behind?",
+        run=check_leftovers,
+        needs=Needs.HERE,
+    ),
+    Check(
+        id="stack.complete",
+        question="Is every stack of the active generation complete?",
+        run=check_stacks,
+        needs=Needs.HERE,
+    ),
+    Check(
+        id="weights.present",
+        question="Are the weights of every configured model there?",
+        run=check_weights,
+        needs=Needs.HERE,
+    ),
+    Check(
+        id="weights.hashes",
+        question="Do the weights have the content that their revision names?",
+        run=check_weight_hashes,
+        needs=Needs.DEEP,
+    ),
+    Check(id="config.valid", question="Can config.yaml be read?", run=check_config, needs=Needs.HERE),
+    Check(
+        id="config.drift",
+        question="Does config.yaml say what the active generation wrote?",
+        run=check_drift,
+        needs=Needs.HERE,
+    ),
+    Check(
+        id="smoke.verdict",
+        question="What did the models read when the active generation was verified?",
+        run=check_smoke,
+        needs=Needs.HERE,
+    ),
+)
