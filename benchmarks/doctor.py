@@ -8,6 +8,7 @@ same run times a bare interpreter, so that the figure can be compared between ma
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,8 @@ _PACKAGES, _FILES_EACH = 60, 333
 
 def main() -> None:
     """Measure in the folder that the command line names, or in one made here, and in an empty one."""
+    # An installed tool has its bytecode; the uncounted round writes it.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="provision-doctor-") as work:
         full, empty = Path(work) / "full", Path(work) / "empty"
         empty.mkdir()

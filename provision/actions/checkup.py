@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from provision.core.cures import build_place
 from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import BadFileError, StateError, ToolError, UsageError
 from provision.model.checkup import (
+    ComputedEnvironment,
     ConfigView,
     InspectedEnvironment,
     Place,
@@ -37,7 +39,7 @@ from provision.system.files import list_sizes
 from provision.system.hub_request import HubRequest, read_hub_request
 from provision.system.interpreter import inspect_interpreter, is_superuser
 from provision.system.leftovers import find_leftovers, inspect_lock
-from provision.system.resources import load_text
+from provision.system.resources import find_worker, load_text
 from provision.system.spaces import (
     find_spaces,
     find_temporary_dir,
@@ -261,6 +263,31 @@ class LiveCheckup:
     def _inspect(self, subject: str, folder: Path) -> InspectedEnvironment:
         report = inspect_environment(folder, verify_files=self.scope.deep, env=self._ctx.env)
         return InspectedEnvironment(subject=subject, report=report)
+
+    @cached_property
+    def computed(self) -> tuple[ComputedEnvironment, ...]:
+        """The deep checks, by each environment's own interpreter."""
+        return tuple(self._compute(item) for item in self.environments)
+
+    def _compute(self, environment: InspectedEnvironment) -> ComputedEnvironment:
+        from provision.core.child_env import build_worker_env
+        from provision.core.deep_checks import DEEP_CHECKS, judge_deep
+        from provision.model.deep import DeepAnswer
+        from provision.system.deep import run_deep
+
+        interpreter = environment.report.interpreter
+        if interpreter is None or not interpreter.exists:
+            answer = DeepAnswer(problem=environment.report.problem or "its python is missing")
+        else:
+            with tempfile.TemporaryDirectory(prefix="provision-deep-") as work:
+                answer = run_deep(
+                    Path(interpreter.path),
+                    tuple(DEEP_CHECKS),
+                    worker_path=find_worker(self._ctx.data_dir).with_name("deep.py"),
+                    env=build_worker_env(self._ctx.env),
+                    work_dir=Path(work),
+                )
+        return ComputedEnvironment(subject=environment.subject, findings=judge_deep(answer))
 
     @cached_property
     def known_pairs(self) -> KnownPairs:

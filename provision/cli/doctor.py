@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -84,6 +85,8 @@ def doctor_command(
     """
     from provision.actions.doctor import examine
 
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False  # Click leaves https://no-color.org to programs
     if list_only:
         return _list_checks(only, output)
     if dry_run and not fix:

@@ -67,6 +67,9 @@ def cli(context: click.Context) -> None:
     provision doctor          what is wrong, and the cure
     provision diagnose LOG    the cause of a failure, from its log
     """
+    if os.environ.get("NO_COLOR"):
+        # https://no-color.org, which Click leaves to its callers.
+        context.color = False
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -30,7 +30,8 @@ def explain_fit(facts: Facts, gpu: Gpu, profile: Profile, build: TorchBuild, pla
     reasons = [f"{describe_gpu(gpu)} matches"]
     capability, carried = gpu.best_compute_capability, build.architectures.get(platform.key)
     if gpu.compute_capability is None and capability is not None:
-        reasons.append("its compute capability is inferred from its name")
+        source = "PCI id" if gpu.name == gpu.pci_id else "name"
+        reasons.append(f"its compute capability is inferred from its {source}")
     elif capability is None and profile.match.compute_capability:
         reasons.append(f"its compute capability is unknown, its architecture {gpu.arch} is not")
     if capability is not None and carried is not None:

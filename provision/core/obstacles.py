@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from packaging.version import InvalidVersion, Version
@@ -60,7 +61,9 @@ def build_mismatch(
     match = profile.match
     wanted = match.compute_capability or match.arch
     what = "compute capability" if match.compute_capability else "architecture"
-    found = ", ".join(describe_gpu(gpu) for gpu in gpus) or "none that can be used"
+    counts = Counter(describe_gpu(gpu) for gpu in gpus)
+    found = ", ".join(f"{count} x {gpu}" if count > 1 else gpu for gpu, count in counts.items())
+    found = found or "none that can be used"
     devices = [gpu.best_compute_capability or gpu.arch for gpu in gpus]
     known = [device for device in devices if device]
     if (

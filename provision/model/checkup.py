@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from provision.model.environment import EnvironmentReport
 from provision.model.facts import Host
+from provision.model.finding import Finding
 
 
 class Shell(StrEnum):
@@ -103,3 +104,10 @@ class InspectedEnvironment(Struct, frozen=True, kw_only=True):
 
     subject: str
     report: EnvironmentReport
+
+
+class ComputedEnvironment(Struct, frozen=True, kw_only=True):
+    """What the torch of an environment computed, one finding for each of the deep checks."""
+
+    subject: str
+    findings: tuple[Finding, ...]

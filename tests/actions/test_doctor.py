@@ -67,7 +67,7 @@ def test_only_what_is_chosen_is_looked_at(ctx: Context, monkeypatch: pytest.Monk
     def fail(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("nobody asked for that")
 
-    for name in ("detect", "inspect_environment", "ask_addresses", "find_spaces"):
+    for name in ("detect", "inspect_environment", "look_at_network", "find_spaces"):
         monkeypatch.setattr(f"provision.actions.checkup.{name}", fail)
     make_application(ctx.root)
     found = look(ctx, "state", "config", "weights.present", "smoke", "python.wheels")

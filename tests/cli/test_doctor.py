@@ -8,9 +8,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 
 from provision.actions.checkup import LiveCheckup
-from provision.cli.main import run
+from provision.cli.main import cli, run
 from provision.core.checks import CHECKS
 from tests.support.application import make_application
 
@@ -198,3 +199,11 @@ def test_nothing_to_repair(tmp_path: Path, capsys: Capture) -> None:
     assert run(["doctor", "--fix", "--only", "config", "--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith("nothing here is the tool's own to repair\n")
     assert not (tmp_path / ".provision").exists()
+
+
+@pytest.mark.parametrize(("no_color", "start"), [("", "\x1b[1mtool"), ("1", "tool")])
+def test_no_color(tmp_path: Path, no_color: str, start: str) -> None:
+    argv = ["doctor", "--only", "tool", "--root", str(tmp_path)]
+    done = CliRunner().invoke(cli, argv, color=True, env={"NO_COLOR": no_color})
+    assert done.stdout.startswith(start)
+    assert ("\x1b" in done.stdout) is (no_color == "")

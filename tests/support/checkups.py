@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from provision.core.cures import build_place
 from provision.model.checkup import (
+    ComputedEnvironment,
     ConfigView,
     InspectedEnvironment,
     Place,
@@ -52,6 +53,7 @@ class FakeCheckup(Struct, kw_only=True):
     smoke: tuple[SmokeResult, ...] = ()
     network: NetworkView = NetworkView()
     environments: tuple[InspectedEnvironment, ...] = ()
+    computed: tuple[ComputedEnvironment, ...] = ()
     known_pairs: KnownPairs = KnownPairs(schema=1, torch_pairs=(), bad_pairs=())
     library_folders: tuple[LibraryFolder, ...] = ()
 

@@ -30,6 +30,7 @@ _GROUPS = (
     "profile",
     "state",
     "stack",
+    "deep",
     "weights",
     "config",
     "smoke",

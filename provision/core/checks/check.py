@@ -11,6 +11,7 @@ from msgspec import Struct
 from provision.core.checks.results import Result
 from provision.errors import ProvisionError, UsageError
 from provision.model.checkup import (
+    ComputedEnvironment,
     ConfigView,
     InspectedEnvironment,
     Place,
@@ -32,6 +33,7 @@ class Checkup(Protocol):
     """What checks look at. Each property is found out when it is first asked for, and not before.
 
     `profile` is the one that an apply would take, `build` its torch; `obstacle` says why there is none.
+    `computed` is what each environment's own torch computed, which takes its time.
     `weights_problems` and `weights_altered` are sentences, by sizes and by hashes.
     """
 
@@ -77,6 +79,8 @@ class Checkup(Protocol):
     def network(self) -> NetworkView: ...
     @property
     def environments(self) -> tuple[InspectedEnvironment, ...]: ...
+    @property
+    def computed(self) -> tuple[ComputedEnvironment, ...]: ...
     @property
     def known_pairs(self) -> KnownPairs: ...
     @property

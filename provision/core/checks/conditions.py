@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from provision.model.facts import ConditionId, Facts, Vendor
 
+# Sources that ask NVIDIA's driver. Listings of the bus, of Windows' devices and the like name a card without it.
+_DRIVER_SOURCES = ("nvml", "nvidia-smi", "collect-env", "cuda-", "sglang-check-env")
+
 
 def find_messages(facts: Facts, *ids: ConditionId) -> list[str]:
     """The sentences of the conditions among `ids`, in the facts' order, each once."""
@@ -25,3 +28,10 @@ def say_why_not_nvidia(facts: Facts) -> str | None:
     if facts.vendor is None:
         return None if facts.conditions else "whether there is an NVIDIA GPU is unknown"
     return "no NVIDIA GPU here"
+
+
+def hears_driver(facts: Facts) -> bool:
+    """Whether NVIDIA's driver itself spoke for a GPU: a card on the bus proves nothing about the driver."""
+    if not facts.gpus or facts.vendor not in (Vendor.NVIDIA, Vendor.MIXED):
+        return False
+    return facts.gpu_source is not None and facts.gpu_source.startswith(_DRIVER_SOURCES)

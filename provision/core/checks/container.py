@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from provision.core.checks.check import Check, Checkup
-from provision.core.checks.conditions import find_messages, has_condition
+from provision.core.checks.conditions import find_messages, has_condition, hears_driver
 from provision.core.checks.results import Result, failed, join_sentences, passed, skipped, warned
 from provision.core.cures import CureKind, choose_cure
 from provision.model.facts import ConditionId, Facts, Vendor
 
 _Id = ConditionId
+_SILENT = "no NVIDIA driver answers"
 _NOTHING_GIVEN = (
     _Id.DEVICE_NODES_MISSING,
     _Id.NO_DEVICE,
@@ -24,7 +25,7 @@ def check_container(checkup: Checkup) -> Result:
     facts = checkup.facts
     if facts.host.container is None or facts.host.wsl is not None:
         return skipped("not in a container")
-    if facts.gpus:
+    if hears_driver(facts) or (facts.gpus and facts.vendor is not Vendor.NVIDIA):
         return passed(f"the container ({facts.host.container}) was given {len(facts.gpus)} GPU(s)")
     cure = choose_cure(CureKind.CONTAINER_GPU, checkup.place)
     if messages := find_messages(facts, *_NOTHING_GIVEN):
@@ -44,7 +45,7 @@ def check_cuda_compat(checkup: Checkup) -> Result:
     if messages := find_messages(facts, _Id.CUDA_COMPAT, _Id.CUDA_FORWARD_COMPAT):
         cure = "find / -xdev -path '*cuda*/compat/libcuda.so*' 2>/dev/null   # keep it out of LD_LIBRARY_PATH"
         return warned(join_sentences(messages), cure)
-    return passed("no forward compatibility libraries were seen") if facts.gpus else skipped("no GPU answers")
+    return passed("no forward compatibility libraries were seen") if hears_driver(facts) else skipped(_SILENT)
 
 
 def check_wsl_version(checkup: Checkup) -> Result:
@@ -75,7 +76,7 @@ def check_wsl_library(checkup: Checkup) -> Result:
     facts = checkup.facts
     if facts.host.wsl is None:
         return skipped("not in WSL")
-    if facts.gpus:
+    if hears_driver(facts):
         return passed("the driver of Windows answers inside WSL")
     if facts.host.wsl == 1:
         return skipped("WSL 1 has no GPU: wsl.version")

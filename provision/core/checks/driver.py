@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provision.core.checks.check import Check, Checkup
-from provision.core.checks.conditions import find_messages, has_condition, say_why_not_nvidia
+from provision.core.checks.conditions import find_messages, has_condition, hears_driver, say_why_not_nvidia
 from provision.core.checks.results import Result, failed, join_sentences, passed, skipped, warned
 from provision.core.cures import CureKind, choose_cure
 from provision.model.facts import ConditionId, Facts, Vendor
@@ -36,7 +36,7 @@ _TOLD_APART = (
     _Id.MIG_NO_INSTANCES,
     _Id.VFIO_PASSTHROUGH,
 )
-_NO_ANSWER = "no GPU answers, and nothing points to this: driver.answers"
+_NO_ANSWER = "the driver does not answer, and nothing points to this: driver.answers"
 _HUNG = (_Id.NVML_TIMEOUT, _Id.NVIDIA_SMI_TIMEOUT, _Id.NVML_ERROR, _Id.NVML_UNKNOWN_ERROR, _Id.NO_DEVICE)
 
 
@@ -48,10 +48,12 @@ def check_answers(checkup: Checkup) -> Result:
     if reason := say_why_not_nvidia(facts):
         return skipped("no GPU driver is installed or needed" if facts.vendor is Vendor.NONE else reason)
     troubles = find_messages(facts, *_TOLD_APART, *_SILENT)
-    if troubles and not facts.gpus:
+    if troubles and not hears_driver(facts):
         return failed(join_sentences(troubles), _choose_cure_of_silence(checkup))
+    if not hears_driver(facts):
+        return skipped("nothing that asks the driver has spoken")
     if facts.driver is None:
-        return warned("the driver's version is not told") if facts.gpus else skipped("no driver was found")
+        return warned("the driver answers; its version is not told")
     served = f"CUDA up to {facts.cuda_driver_version or 'unknown'}"
     return passed(f"driver {facts.driver}, {served}")
 
@@ -133,7 +135,7 @@ def check_secure_boot(checkup: Checkup) -> Result:
     if reason := say_why_not_nvidia(facts):
         return skipped(reason)
     messages = find_messages(facts, _Id.SECURE_BOOT)
-    if facts.gpus:
+    if hears_driver(facts):
         return passed("the driver was let in" if not messages else "secure boot is on and let the driver in")
     if not messages:
         return skipped(_NO_ANSWER)
@@ -153,13 +155,13 @@ def check_library(checkup: Checkup) -> Result:
     if reason := say_why_not_nvidia(facts):
         return skipped(reason)
     messages = find_messages(facts, _Id.NVML_LIBRARY_MISSING)
-    if messages and not facts.gpus:
+    if messages and not hears_driver(facts):
         inside = facts.host.container is not None and facts.host.wsl is None
         kind = CureKind.CONTAINER_GPU if inside else choose_install(facts)
         return failed(join_sentences(messages), choose_cure(kind, checkup.place))
     if messages := find_messages(facts, _Id.NVIDIA_SMI_NOT_FOUND):
-        return warned(join_sentences(messages)) if facts.gpus else skipped(join_sentences(messages))
-    return passed("the driver's libraries are found") if facts.gpus else skipped(_NO_ANSWER)
+        return warned(join_sentences(messages)) if hears_driver(facts) else skipped(join_sentences(messages))
+    return passed("the driver's libraries are found") if hears_driver(facts) else skipped(_NO_ANSWER)
 
 
 def check_device_nodes(checkup: Checkup) -> Result:
@@ -205,7 +207,7 @@ def _judge_condition(checkup: Checkup, condition: ConditionId, kind: CureKind, o
         return skipped(reason)
     if messages := find_messages(checkup.facts, condition):
         return failed(join_sentences(messages), choose_cure(kind, checkup.place))
-    return passed(otherwise) if checkup.facts.gpus else skipped(_NO_ANSWER)
+    return passed(otherwise) if hears_driver(checkup.facts) else skipped(_NO_ANSWER)
 
 
 CHECKS = (

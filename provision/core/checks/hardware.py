@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provision.core.checks.check import Check, Checkup
-from provision.core.checks.conditions import find_messages, say_why_not_nvidia
+from provision.core.checks.conditions import find_messages, hears_driver, say_why_not_nvidia
 from provision.core.checks.results import Result, failed, join_sentences, passed, skipped, warned
 from provision.core.cures import CureKind, choose_cure
 from provision.core.shells import render_export
@@ -11,13 +11,17 @@ from provision.model.facts import ConditionId, Gpu, Vendor
 
 # A desktop holds this much of a card; what is over it is missed when a model is loaded.
 _NOTABLE_MIB = 1024
+_NO_ANSWER = "the driver does not answer: driver.answers"
 
 
 def check_gpu(checkup: Checkup) -> Result:
     """A GPU that answers; a machine without one works, slowly."""
     facts = checkup.facts
+    names = ", ".join(_name(gpu) for gpu in facts.gpus)
+    if facts.gpus and (hears_driver(facts) or facts.vendor not in (Vendor.NVIDIA, Vendor.MIXED)):
+        return passed(names)
     if facts.gpus:
-        return passed(", ".join(_name(gpu) for gpu in facts.gpus))
+        return warned(f"{names}, as {facts.gpu_source} lists it; whether the driver answers: driver.answers")
     if facts.vendor is Vendor.NONE:
         return warned("no GPU was found; models run on the CPU, slowly")
     maker = f"a GPU by {facts.vendor} is there" if facts.vendor else "there may be a GPU"
@@ -37,9 +41,11 @@ def check_architecture(checkup: Checkup) -> Result:
     if guessed:
         return warned(
             join_sentences(
-                f"{gpu.name} is taken for {gpu.arch or 'unknown'} "
-                f"(compute capability {gpu.compute_capability_by_name}) by its name."
-                for gpu in guessed
+                dict.fromkeys(
+                    f"{gpu.name} is taken for {gpu.arch or 'unknown'} "
+                    f"(compute capability {gpu.compute_capability_by_name}) by its name."
+                    for gpu in guessed
+                )
             )
         )
     return passed(", ".join(f"{gpu.name or 'a GPU'}: {gpu.arch or 'unknown'}" for gpu in gpus))
@@ -80,9 +86,7 @@ def check_lost(checkup: Checkup) -> Result:
         return skipped(reason)
     if messages := find_messages(facts, ConditionId.GPU_LOST):
         return failed(join_sentences(messages), choose_cure(CureKind.RESTART, checkup.place))
-    if not facts.gpus:
-        return skipped("no GPU answers")
-    return passed("no GPU was lost since the start")
+    return passed("no GPU was lost since the start") if hears_driver(facts) else skipped(_NO_ANSWER)
 
 
 def check_mig(checkup: Checkup) -> Result:
@@ -96,7 +100,7 @@ def check_mig(checkup: Checkup) -> Result:
         return warned(join_sentences(messages))
     if messages := find_messages(facts, ConditionId.MIG_CAPABLE_DISABLED):
         return passed(join_sentences(messages))
-    return passed("no GPU is in MIG mode") if facts.gpus else skipped("no GPU answers")
+    return passed("no GPU is in MIG mode") if hears_driver(facts) else skipped(_NO_ANSWER)
 
 
 def check_virtual(checkup: Checkup) -> Result:
@@ -109,7 +113,7 @@ def check_virtual(checkup: Checkup) -> Result:
         return failed(join_sentences(away), "run provision inside the virtual machine that has the GPU")
     if messages := find_messages(facts, ConditionId.VGPU):
         return warned(join_sentences(messages))
-    return passed("the GPU is this machine's own") if facts.gpus else skipped("no GPU answers")
+    return passed("the GPU is this machine's own") if hears_driver(facts) else skipped(_NO_ANSWER)
 
 
 def _name(gpu: Gpu) -> str:

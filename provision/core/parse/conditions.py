@@ -117,9 +117,9 @@ def build_mixed_gpus(gpus: Sequence[Gpu]) -> Condition:
 
 
 def build_unsupported(gpus: Sequence[Gpu], *, every: bool) -> Condition:
-    """`gpus` are older than what any profile is made for; `every`: there is no other GPU."""
+    """`gpus` are older than what torch's default wheels carry code for; `every`: there is no other GPU."""
     condition_id = ConditionId.UNSUPPORTED_GPU if every else ConditionId.UNSUPPORTED_GPU_PRESENT
-    message = f"No profile is made for a GPU as old as this: {_name_kinds(gpus)}."
+    message = f"The usual wheels of torch have no code for a GPU as old as this: {_name_kinds(gpus)}."
     return Condition(id=condition_id, message=message)
 
 

@@ -27,6 +27,7 @@ from provision.model.facts import Condition, ConditionId, Facts, Gpu, Host, Prob
 
 # The kernel module does not load without a GPU, so these contradict a bus that shows none.
 _DRIVER_IS_LOADED = (ConditionId.DRIVER_MISMATCH, ConditionId.GPU_LOST, ConditionId.NO_DEVICE)
+_NVIDIA_IS_IN = (Vendor.NVIDIA, Vendor.MIXED)
 _ASKED_OF_NVIDIA = ("nvml", "nvidia-smi")
 _MODULE_VERSION = re.compile(r"\b\d{2,4}\.\d{1,3}(?:\.\d{1,3})?\b")
 
@@ -44,37 +45,34 @@ def parse_probe(probe: Probe, names: GpuNames | None = None) -> Facts:
     found = _apply_override(choice.gpus, reports.get("override"))
     gpus = tuple(build_identity(gpu, names) for gpu in found)
     module = parse_module_version(probe.get("nvidia-module"))
-    vendor, verdict = (
-        (_judge_pasted(gpus, reports), ())
-        if pasted
-        else _judge_presence(gpus, reports, parse_pci(probe.get("pci"), host), module)
-    )
+    verdict: tuple[Condition, ...] = ()
+    vendor = _judge_pasted(gpus, reports)
+    if not pasted:
+        vendor, verdict = _judge_presence(gpus, reports, parse_pci(probe.get("pci"), host), module)
     driver = next((report.driver for report in reports.values() if report.driver), module)
     cuda = next((r.cuda_driver_version for r in reports.values() if r.cuda_driver_version), None)
     host = _complete_host(host, reports, gpus) if pasted else host
-    of_nvidia = vendor in {Vendor.NVIDIA, Vendor.MIXED}
-    conditions = _merge(
-        (
-            tuple(build_plain(condition_id) for condition_id in parse_form(probe)),
-            *(report.conditions for report in reports.values()),
-            verdict,
-            tuple(judge_gpus(gpus, cuda)),
-            (build_plain(ConditionId.MIG_CAPABLE_DISABLED),) if pasted and is_splittable(gpus) else (),
-            tuple(judge_driver(driver, cuda, gpus)) if of_nvidia else (),
-            tuple(_judge_host(host, parse_environment(probe).get("CUDA_VISIBLE_DEVICES"), gpus)),
-        )
-    )
+    # Not split: so is nearly every live H200, and only in a pasted text it is worth a word.
+    idle = (ConditionId.MIG_CAPABLE_DISABLED,) if pasted and is_splittable(gpus) else ()
+    mixed = (ConditionId.MIXED_VENDORS,) if len(choice.vendors) > 1 else ()
+    of_driver = judge_driver(driver, cuda, gpus) if vendor in _NVIDIA_IS_IN else ()
+    of_host = _judge_host(host, parse_environment(probe).get("CUDA_VISIBLE_DEVICES"), gpus)
     return Facts(
         vendor=vendor,
         gpus=gpus,
         gpu_source=choice.source or ("override" if gpus else None),
         driver=driver,
         cuda_driver_version=cuda,
-        conditions=conditions,
+        conditions=_merge(
+            (
+                _build_all(parse_form(probe)),
+                *(report.conditions for report in reports.values()),
+                (*verdict, *judge_gpus(gpus, cuda)),
+                (*_build_all((*mixed, *idle)), *of_driver, *of_host),
+            )
+        ),
         host=host,
-        versions={
-            key: text for report in reversed(reports.values()) for key, text in report.versions.items()
-        },
+        versions=_merge_versions(reports),
     )
 
 
@@ -82,6 +80,15 @@ def parse_module_version(reading: Reading | None) -> str | None:
     """The kernel module's version from `/sys/module/nvidia/version` or `/proc/driver/nvidia/version`."""
     match = _MODULE_VERSION.search("" if reading is None else reading.text)
     return None if match is None else match[0]
+
+
+def _build_all(ids: Iterable[ConditionId]) -> tuple[Condition, ...]:
+    return tuple(build_plain(condition_id) for condition_id in ids)
+
+
+def _merge_versions(reports: Mapping[str, SourceReport]) -> dict[str, str]:
+    """The first source that tells a version counts."""
+    return {key: text for report in list(reports.values())[::-1] for key, text in report.versions.items()}
 
 
 def _apply_override(gpus: tuple[Gpu, ...], override: SourceReport | None) -> tuple[Gpu, ...]:

@@ -30,7 +30,8 @@ _LAPTOP = re.compile(
 )
 # A share of a board: `GRID P40-8Q`, `NVIDIA A16-2Q`, and with MIG below it `A100-4-20C`.
 _VGPU = re.compile(r"\bGRID [A-Z]+\d+\w*-|[A-Z]\d{1,3}\w{0,6}(?:-\d{1,2})?-\d{1,3}[ABCQ](?:ME)?$")
-_OLDEST_SERVED = (6, 0)  # Pascal, the oldest that a profile is made for
+# Pascal. What is older has at most the last wheels for CUDA 12.6; see `profiles/torch.yaml` for the figures.
+_OLDEST_SERVED = (6, 0)
 _OLDEST_OF_CUDA_13 = (
     7,
     5,
@@ -137,7 +138,7 @@ def _judge_number(gpus: Sequence[Gpu]) -> Iterator[Condition]:
         yield build_plain(ConditionId.MULTI_GPU)
     if len({gpu.vendor for gpu in gpus}) > 1:
         yield build_plain(ConditionId.MIXED_VENDORS)
-    cards = [gpu for gpu in gpus if not gpu.integrated]
+    cards = [gpu for gpu in gpus if not gpu.integrated and gpu.name is not None]
     kinds = {(gpu.name, gpu.best_compute_capability) for gpu in cards}
     if len(kinds) > 1 and len({gpu.vendor for gpu in cards}) == 1:
         yield build_mixed_gpus(cards)
@@ -163,7 +164,7 @@ def _judge_kinds(gpus: Sequence[Gpu]) -> Iterator[Condition]:
 
 
 def _judge_age(gpus: Sequence[Gpu], cuda: str | None) -> Iterator[Condition]:
-    """Cards that no profile is for, and those that CUDA 13 left behind where the driver offers it."""
+    """Cards that torch left behind, and those that CUDA 13 left behind where the driver offers it."""
     ages = [(gpu, pair) for gpu in gpus if (pair := read_pair(gpu.best_compute_capability))]
     old = [gpu for gpu, pair in ages if pair < _OLDEST_SERVED]
     if old:

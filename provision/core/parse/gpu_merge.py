@@ -54,7 +54,7 @@ _COMPLETED = (
 
 
 class GpuChoice(Struct, frozen=True, kw_only=True):
-    """The GPUs, the source that they are from, and the makers that any source showed."""
+    """The GPUs, the source that they are from, and the makers whose drivers answered for a card."""
 
     gpus: tuple[Gpu, ...] = ()
     source: str | None = None
@@ -70,9 +70,9 @@ def choose_gpus(reports: Mapping[str, SourceReport]) -> GpuChoice:
     gpus = _set_vendors(reports[base].gpus)
     for name in others:
         gpus = _complete(gpus, _set_vendors(reports[name].gpus))
-    vendors = frozenset(
-        gpu.vendor or Vendor.NVIDIA for name in named for gpu in reports[name].gpus if not gpu.integrated
-    )
+    answering = [name for name in named if name not in LISTS_OF_DEVICES]
+    cards = (gpu for name in answering for gpu in reports[name].gpus if not gpu.integrated)
+    vendors = frozenset(gpu.vendor or Vendor.NVIDIA for gpu in cards)
     return GpuChoice(gpus=gpus, source=base, vendors=vendors)
 
 

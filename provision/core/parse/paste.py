@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -29,6 +30,7 @@ _STAMP = re.compile(
     r"(?: (?:stdout|stderr) [FP])?(?: |$)"
     r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,64} [\w./-]{1,64}(?:\[\d{1,8}\])?: ?"
 )
+_NUMBER = re.compile(r"\s{0,6}(\d{1,5})[:.|)]?(?:[ \t]|$)")
 # Keys under which log collectors keep the line that they wrapped.
 _LINE_KEYS = ("log", "message", "msg", "MESSAGE", "text", "line", "output", "stdout", "content")
 
@@ -80,6 +82,8 @@ def _strip_prefix(lines: Sequence[str]) -> tuple[list[str] | None, ConditionId |
     filled = [line for line in lines if line.strip()]
     if not filled:
         return None, None
+    if _is_numbered(filled):
+        return [_NUMBER.sub("", line, count=1) for line in lines], None
     for pattern, same, condition in (
         (_COMMENT, True, ConditionId.COMMENT_PREFIXED_PASTE),
         (_QUOTE, False, None),
@@ -95,6 +99,13 @@ def _strip_prefix(lines: Sequence[str]) -> tuple[list[str] | None, ConditionId |
         if (usual[1] if same else len(matches)) >= _SHARE * len(filled) > 0:
             return [_cut(pattern, line, usual[0] if same else None) for line in lines], condition
     return None, None
+
+
+def _is_numbered(lines: Sequence[str]) -> bool:
+    """Whether each line bears the number after the one before it, as `cat -n` and code viewers give them."""
+    numbers = [int(match[1]) for line in lines if (match := _NUMBER.match(line))]
+    steps = sum(after == before + 1 for before, after in pairwise(numbers))
+    return len(lines) > 3 and steps >= _SHARE * (len(lines) - 1)
 
 
 def _cut(pattern: re.Pattern[str], line: str, wanted: str | None) -> str:

@@ -7,6 +7,7 @@ import pytest
 from provision.core.checks import CHECKS, run_checks
 from provision.core.checks.resources import HUB_CACHE, STATE, TEMPORARY, UV_CACHE
 from provision.model.checkup import (
+    ComputedEnvironment,
     ConfigView,
     InspectedEnvironment,
     LockState,
@@ -376,3 +377,21 @@ def test_each_environment_has_its_own_finding() -> None:
         ("stack.interpreter", "stack main", Severity.FAIL),
         ("stack.interpreter", "/home/a/env", Severity.FAIL),
     ]
+
+
+def test_what_each_environment_computed() -> None:
+    computed = tuple(
+        ComputedEnvironment(
+            subject=f"stack {name}",
+            findings=(Finding(id="deep.import", severity=severity, evidence=f"{name} (1.00 s)"),),
+        )
+        for name, severity in (("main", Severity.PASS), ("other", Severity.FAIL))
+    )
+    checkup = FakeCheckup(computed=computed, scope=Scope(deep=True))
+    findings = run_checks([CHECKS["deep.import"]], checkup).findings
+    assert [(finding.subject, finding.severity, finding.evidence) for finding in findings] == [
+        ("stack main", Severity.PASS, "main (1.00 s)"),
+        ("stack other", Severity.FAIL, "other (1.00 s)"),
+    ]
+    [skipped] = run_checks([CHECKS["deep.import"]], FakeCheckup(computed=computed)).findings
+    assert skipped.evidence == "asked with --deep only"

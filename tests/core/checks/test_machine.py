@@ -285,3 +285,31 @@ def test_an_amd_gpu_has_no_driver_of_nvidias() -> None:
     assert look("hardware.gpu", facts).evidence == "AMD Radeon RX 7900 XTX (gfx1100)"
     assert look("driver.answers", facts).evidence == "driver 6.12"
     assert look("driver.cuda-too-old", facts).severity is Severity.SKIP
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check.id for check in CHECKS.values() if check.group in ("driver", "container", "wsl")]
+    + ["hardware.lost", "hardware.mig", "hardware.virtual"],
+)
+def test_a_card_on_the_bus_proves_nothing_about_the_driver(check: str) -> None:
+    facts = make_facts(RTX, driver=None, gpu_source="lspci", host=make_host())
+    assert look(check, facts).severity is Severity.SKIP
+
+
+def test_a_card_that_is_only_listed() -> None:
+    facts = make_facts(RTX, driver=None, gpu_source="lspci", host=make_host())
+    assert look("hardware.gpu", facts) == Finding(
+        id="hardware.gpu",
+        severity=Severity.WARN,
+        evidence="NVIDIA GeForce RTX 5070 Ti (12.0), as lspci lists it; whether the driver answers: driver.answers",
+    )
+    held = make_facts(
+        RTX,
+        driver=None,
+        gpu_source="lspci",
+        conditions=(make_condition(_Id.NOUVEAU, SAID),),
+        host=make_host(),
+    )
+    assert look("driver.answers", held).severity is Severity.FAIL
+    assert look("driver.nouveau", held).severity is Severity.FAIL

@@ -409,3 +409,81 @@ def test_the_kernel_module_tells_the_driver(text, version):
     assert (
         parse_probe(_probe(Reading(source="nvidia-module", outcome=Outcome.OK, text=text))).driver == version
     )
+
+
+def _vmmn(slot, pci_class, vendor, device):
+    return f"Slot:\t{slot}\nClass:\t{pci_class}\nVendor:\t{vendor}\nDevice:\t{device}\n\n"
+
+
+LSPCI = _vmmn("00:00.0", "0600", "8086", "a700") + _vmmn("00:02.0", "0300", "8086", "a780")
+
+
+def test_a_list_of_devices_adds_to_what_the_driver_said_and_no_gpu_to_it():
+    text = LSPCI + _vmmn("01:00.0", "0300", "10de", "2c05")
+    gpu = '{"index": 0, "name": "NVIDIA GeForce RTX 5070 Ti", "pci_bus_id": "00000000:01:00.0"}'
+    facts = parse_probe(
+        _probe(
+            Reading(source="nvml", outcome=Outcome.OK, text=f'{{"gpu_count": 1, "gpus": [{gpu}]}}'),
+            Reading(source="lspci-vmmnD", outcome=Outcome.OK, text=text),
+        ),
+        NAMES,
+    )
+    assert (facts.vendor, facts.gpu_source) == (Vendor.NVIDIA, "nvml")
+    assert [(gpu.name, gpu.pci_id) for gpu in facts.gpus] == [("NVIDIA GeForce RTX 5070 Ti", "10de:2c05")]
+    assert [str(condition.id) for condition in facts.conditions if condition.id == "truncated"] == []
+
+
+def test_a_card_that_no_driver_answers_for_is_no_gpu_yet():
+    text = LSPCI + _vmmn("01:00.0", "0300", "10de", "2c05")
+    device = '{"slot": "0000:01:00.0", "vendor": "0x10de", "device": "0x2c05", "driver": "nouveau"}'
+    facts = parse_probe(
+        _probe(
+            Reading(source="pci", outcome=Outcome.OK, text=f'{{"devices": 6, "display": [{device}]}}'),
+            Reading(source="lspci-vmmnD", outcome=Outcome.OK, text=text),
+        ),
+        NAMES,
+    )
+    assert (facts.vendor, facts.gpus, facts.gpu_source) == (Vendor.NVIDIA, (), None)
+    assert "gpu-not-answering" in {str(condition.id) for condition in facts.conditions}
+
+
+def test_a_failure_in_the_place_of_a_table_is_no_table():
+    facts = parse_probe(
+        _probe(Reading(source="nvidia-smi-table", outcome=Outcome.FAILED, text="Segmentation fault"))
+    )
+    assert (facts.vendor, facts.gpus) == (Vendor.NONE, ())
+
+
+def test_what_the_user_says_goes_before_what_was_found():
+    given = '{"PROVISION_COMPUTE_CAPABILITY": "9.0", "PROVISION_DRIVER": "570.1"}'
+    nvml = '{"driver_version": "580.95.05", "gpus": [{"index": 0, "name": "NVIDIA H200"}]}'
+    facts = parse_probe(
+        _probe(
+            Reading(source="override", outcome=Outcome.OK, text=given),
+            Reading(source="nvml", outcome=Outcome.OK, text=nvml),
+        ),
+        NAMES,
+    )
+    assert [(gpu.name, gpu.compute_capability, gpu.arch) for gpu in facts.gpus] == [
+        ("NVIDIA H200", "9.0", "hopper")
+    ]
+    assert (facts.driver, facts.gpu_source) == ("570.1", "nvml")
+    assert "override" in {str(condition.id) for condition in facts.conditions}
+
+
+def test_cards_of_two_makers_whose_drivers_both_answer():
+    rocminfo = (
+        "ROCk module is loaded\n=====\nHSA Agents\n=====\n*******\nAgent 2\n*******\n"
+        "  Name:                    gfx1100\n  Marketing Name:          AMD Radeon RX 7900 XTX\n"
+        "  Vendor Name:             AMD\n  Device Type:             GPU\n"
+    )
+    nvml = '{"driver_version": "580.95.05", "gpus": [{"index": 0, "name": "NVIDIA H200"}]}'
+    facts = parse_probe(
+        _probe(
+            Reading(source="nvml", outcome=Outcome.OK, text=nvml),
+            Reading(source="rocminfo", outcome=Outcome.OK, text=rocminfo),
+        ),
+        NAMES,
+    )
+    assert (facts.vendor, [gpu.name for gpu in facts.gpus]) == (Vendor.NVIDIA, ["NVIDIA H200"])
+    assert "mixed-vendors" in {str(condition.id) for condition in facts.conditions}

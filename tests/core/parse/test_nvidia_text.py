@@ -344,6 +344,26 @@ def test_the_host_is_what_the_text_tells_and_never_this_machine():
     assert facts.versions == {"torch": "2.6.0+cu124"}
 
 
+def test_a_header_that_is_cut_in_its_version_tells_none():
+    facts = _parse("| NVIDIA-SMI 535.183.01             Driver Version: 535.1")
+    assert (facts.vendor, facts.driver, facts.host.wsl) == (Vendor.NVIDIA, None, None)
+    assert _list_ids(facts) == {"header-only", "truncated"}
+
+
+def test_a_table_that_ends_in_the_first_cell_of_a_gpu():
+    header = "| NVIDIA-SMI 535.183.01             Driver Version: 535.183.01   CUDA Version: 12.2     |"
+    facts = _parse(f"{header}\n|   0  Tesla T4             ")
+    assert [gpu.name for gpu in facts.gpus] == ["Tesla T4"]
+
+
+def test_a_row_of_a_gpu_that_is_lost():
+    facts = _parse(
+        "name, memory.total [MiB], compute_cap\nNVIDIA L4, 23034 MiB, 8.9\n[GPU is lost], ERR!, ERR!\n"
+    )
+    assert [gpu.name for gpu in facts.gpus] == ["NVIDIA L4", None]
+    assert _list_ids(facts) == {"gpu-lost", "multi-gpu", "compute-capability-unknown"}
+
+
 def test_a_table_twice_is_one_machine():
     facts = _parse(TEXTS["table-t4"] + "\n" + TEXTS["table-t4"])
     assert [gpu.name for gpu in facts.gpus] == ["Tesla T4"]
@@ -369,10 +389,10 @@ def test_an_architecture_that_cuda_13_left():
     ]
 
 
-def test_a_card_that_no_profile_is_for():
+def test_a_card_that_torch_left_behind():
     text = TEXTS["table-t4"].replace("Tesla T4 ", "Tesla K80")
     assert [c.message for c in _parse(text).conditions if c.id is ConditionId.UNSUPPORTED_GPU] == [
-        "No profile is made for a GPU as old as this: Tesla K80 (3.7)."
+        "The usual wheels of torch have no code for a GPU as old as this: Tesla K80 (3.7)."
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from provision.core.parse.conditions import build_gpu_lost
 from provision.core.parse.nvidia_smi import CsvTable, build_csv_gpu, read_csv_table, split_row
 from provision.core.parse.nvidia_text.answers import (
     build_all,
@@ -51,7 +52,10 @@ def parse_csv_text(text: str) -> SourceReport:
     return SourceReport(
         gpus=gpus,
         driver=next((driver for driver in drivers if driver), None),
-        conditions=build_all([*ids, *([ConditionId.WDDM] if windows else []), *judge_form(gpus)]),
+        conditions=(
+            *(build_gpu_lost(f"GPU {row}") for row, cells in enumerate(table.rows) if _is_lost(cells)),
+            *build_all([*ids, *([ConditionId.WDDM] if windows else []), *judge_form(gpus)]),
+        ),
         nvidia=True,
         system="Windows" if windows else None,
     )
@@ -75,6 +79,10 @@ def _list_headless_rows(text: str) -> Iterator[tuple[str, ...]]:
 def _is_value(cell: str) -> bool:
     """A number with or without a unit, an id, a version, a state in one or two words; no sentence."""
     return len(cell) <= 60 and len(cell.split()) <= 3 and ": " not in cell and not cell.endswith(":")
+
+
+def _is_lost(cells: Sequence[str]) -> bool:
+    return any("GPU is lost" in cell or "GPU requires reset" in cell for cell in cells)
 
 
 def _judge_columns(table: CsvTable, gpus: Sequence[Gpu]) -> Iterator[ConditionId]:

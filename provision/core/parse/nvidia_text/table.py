@@ -49,7 +49,9 @@ def parse_table(text: str) -> SourceReport:
     smi = _HEADER.search(header)
     rows = read_rows(lines)
     gpus = tuple(build_gpu(row) for row in rows)
-    driver = read_version(driver_match[2]) if driver_match else None
+    # A version at the very end of a line that was cut off may be half a version.
+    whole = driver_match is not None and driver_match.end() < len(header)
+    driver = read_version(driver_match[2]) if driver_match and whole else None
     version = smi[1] if smi and "NVIDIA-SMI" in smi[0] else None
     system = _judge_system(rows, lines, driver, version)
     conditions = [

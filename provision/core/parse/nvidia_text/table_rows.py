@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from provision.core.parse.nvidia_text.answers import is_product_alone
 from provision.model.facts import Gpu
 
 _LINE_LIMIT = 400
@@ -19,6 +20,8 @@ _SECOND_CELL = re.compile(rf"({_BUS}|N/A|ERR!)(?:\s+(?:{_SWITCH}))?")
 _BARE_ROW = re.compile(
     rf"\s{{0,9}}(\d{{1,3}})\s+(\S.{{0,80}}?)\s+({_SWITCH})\s+({_BUS})\s+(?:{_SWITCH})\s+(\S+)"
 )
+# A text that ends in the first cell of the first GPU.
+_CUT_ROW = re.compile(rf"\|\s*(\d{{1,3}})\s+(\S.{{0,80}}?)(?:\s+({_SWITCH}))?")
 _MEMORY = re.compile(r"(\d{1,9}) ?MiB ?/ {0,12}(\d{1,9}) ?MiB")
 # Other makers' tools print tables of the same form.
 _OTHER_MAKER = re.compile(
@@ -86,6 +89,9 @@ def read_rows(lines: Sequence[str]) -> list[TableRow]:
             known.add((row.name, row.bus_id or row.index))
         elif current is not None:
             current = _read_further_line(current, line)
+    cut = _CUT_ROW.fullmatch(lines[-1]) if lines and not rows else None
+    if cut and is_product_alone(cut[2]):
+        rows.append(TableRow(index=cut[1], name=cut[2], switch=cut[3], bus_id=None))
     return rows
 
 
