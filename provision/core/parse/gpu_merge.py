@@ -35,6 +35,7 @@ LISTS_OF_DEVICES = (
     "ghw-pci-json",
     "lspci-vmmnD",
     "lspci",
+    "pci",
 )
 _BUS_ID = re.compile(r"(?:([0-9A-Fa-f]{4,8}):)?([0-9A-Fa-f]{2}):([0-9A-Fa-f]{2})\.([0-9A-Fa-f])")
 _CUT = "..."

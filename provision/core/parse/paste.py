@@ -13,7 +13,7 @@ from provision.core.parse.json_text import parse_json
 from provision.model.facts import ConditionId
 
 # Characters. No output of a program that is known here is longer; what lies behind is not looked at.
-_TEXT_LIMIT = 4 * 1024 * 1024
+_TEXT_LIMIT = 2 * 1024 * 1024
 _LINE_LIMIT = 4000
 _LINE_COUNT = 50_000
 # Of the lines that are not blank, this share must bear a prefix for it to be taken off.

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from provision.core.parse.nvidia_smi import parse_nvidia_smi
 from provision.core.parse.nvml import parse_nvml
+from provision.core.parse.pci import parse_pci_gpus
 from provision.core.parse.source_report import SourceReport
 from provision.model.facts import ConditionId, Host, Outcome, Probe, Reading
 
@@ -78,10 +79,12 @@ def parse_readings(probe: Probe, host: Host) -> dict[str, SourceReport]:
     reports: dict[str, SourceReport] = {}
     if probe.get("override") is not None:
         reports["override"] = _parse_override(probe.get("override"))
-    reports["nvml"] = parse_nvml(probe.get("nvml"))
-    reports["nvidia-smi"] = parse_nvidia_smi(probe.get("nvidia-smi-csv"), probe.get("nvidia-smi-xml"))
+    # First, since the first sentence for a condition is kept, and the state of the machine says more of it.
     if (state := probe.get("machine-state")) is not None:
         reports["machine-state"] = _parse_state(state, host)
+    reports["nvml"] = parse_nvml(probe.get("nvml"))
+    reports["nvidia-smi"] = parse_nvidia_smi(probe.get("nvidia-smi-csv"), probe.get("nvidia-smi-xml"))
+    reports["pci"] = parse_pci_gpus(probe.get("pci"))
     for reading in probe.readings:
         if reading.source not in _OWN_PARSERS and reading.outcome is not Outcome.ABSENT:
             report = _parse_text(reading)

@@ -18,6 +18,12 @@ OWN_LOGS = [
     for number, log in enumerate(failure.logs)
 ]
 OTHERS = yaml.safe_load(REFERENCE.read_text(encoding="utf-8")) if REFERENCE.exists() else []
+# The same text stands there under two causes: then either is right.
+CAUSES_OF = {
+    log["text"]: {e["id"] for e in OTHERS if any(other["text"] == log["text"] for other in e["logs"])}
+    for entry in OTHERS
+    for log in entry["logs"]
+}
 OTHER_LOGS = [
     pytest.param(entry["id"], log["text"], id=f"{entry['id']}-{number}")
     for entry in OTHERS
@@ -29,7 +35,8 @@ NOISE = "".join(f"2026-11-21 12:00:{n:02} INFO page {n} of 60, 345.2 tokens/s\n"
 
 def test_ids_are_unique_and_all_causes_are_known():
     ids = [failure.id for failure in FAILURES]
-    assert len(set(ids)) == len(ids) == 98
+    assert len(set(ids)) == len(ids) >= 98
+    assert {entry["id"] for entry in OTHERS} <= set(ids)
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.id)
@@ -77,7 +84,8 @@ def test_own_logs_in_colour(cause, log):
 @pytest.mark.skipif(not OTHERS, reason="no reference logs beside this checkout")
 @pytest.mark.parametrize(("cause", "log"), OTHER_LOGS)
 def test_other_peoples_logs(cause, log):
-    assert find_causes(log)[0].id == cause
+    assert cause in CAUSES_OF[log]
+    assert find_causes(log)[0].id in CAUSES_OF[log]
 
 
 @pytest.mark.parametrize("path", sorted(UNKNOWN_LOGS.glob("*.txt")), ids=lambda path: path.stem)
