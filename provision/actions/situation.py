@@ -31,8 +31,8 @@ from provision.system.store import Store
 class Situation(Struct, frozen=True, kw_only=True):
     """All that decides what an apply has to do. `problem` is what the active generation lacks on disk.
 
-    `target` is another platform or Python to plan for, None for this one; `assumptions` say what was taken
-    for granted of another machine.
+    `elsewhere` is about another machine, of which `assumptions` say what was taken for granted; `target` is its
+    platform and Python where they are not this machine's.
     """
 
     detection: Detection
@@ -47,6 +47,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     production_models: tuple[str, ...]
     target: Target | None = None
     assumptions: tuple[str, ...] = ()
+    elsewhere: bool = False
 
     @property
     def is_current(self) -> bool:
@@ -99,6 +100,7 @@ def survey(
         production_models=tuple(model.key for model in catalogue.models if model.production),
         target=target,
         assumptions=assumptions,
+        elsewhere=probe is not None,
     )
 
 

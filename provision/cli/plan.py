@@ -57,8 +57,18 @@ def plan_command(
     elif prepared.plan is None:
         click.echo(render_nothing_to_do(prepared))
     else:
+        if elsewhere := describe_target(prepared):
+            click.echo(elsewhere)
         print_plan(prepared.plan, to_stderr=False)
     return int(ExitCode.OK if prepared.plan is None else ExitCode.NO)
+
+
+def describe_target(prepared: Prepared) -> str | None:
+    """For which other machine the plan is, or None for this one."""
+    if not prepared.situation.elsewhere:
+        return None
+    host = prepared.situation.detection.facts.host
+    return f"for another machine: {host.platform}, Python {host.python_version}; nothing can be applied here"
 
 
 def print_plan(plan: Plan, *, to_stderr: bool) -> None:
@@ -129,4 +139,6 @@ def build_plan_data(prepared: Prepared) -> dict[str, Any]:
         "warnings": plan.warnings if plan else [],
         "changed": plan is not None,
         "generation": plan.generation if plan else (active.number if active else None),
+        "elsewhere": prepared.situation.elsewhere,
+        "assumptions": prepared.situation.assumptions,
     }
