@@ -10,6 +10,7 @@ import click
 from provision.cli.options import build_context, machine_options, output_option, read_probe, root_options
 from provision.cli.output import Envelope, build_console, print_envelope
 from provision.model.facts import Vendor
+from provision.model.profile import ObstacleKind
 
 if TYPE_CHECKING:
     from provision.actions.detect import Detection
@@ -102,12 +103,20 @@ def _print_text(detection: Detection) -> None:
 
 
 def _group_others(detection: Detection) -> dict[tuple[str, str], list[str]]:
-    """The profiles that are not taken, those with the same reasons together."""
+    """The profiles that are not taken, by what is said of them: those for other devices are one group."""
     groups: dict[tuple[str, str], list[str]] = {}
     for fit in detection.fits:
-        if fit.name != detection.profile:
-            key = ("also fits" if fit.fits else "not", "; ".join(fit.reasons))
-            groups.setdefault(key, []).append(fit.name)
+        if fit.name == detection.profile:
+            continue
+        kinds = {obstacle.kind for obstacle in fit.obstacles}
+        if fit.fits:
+            groups.setdefault(("also fits", "; ".join(fit.reasons)), []).append(fit.name)
+        elif kinds == {ObstacleKind.CAPABILITY}:
+            found = fit.obstacles[0].found
+            item = f"{fit.name} ({fit.obstacles[0].needed})"
+            groups.setdefault(("not", f"need another compute capability than {found}"), []).append(item)
+        else:
+            groups.setdefault(("not", "; ".join(fit.reasons)), []).append(fit.name)
     return groups
 
 

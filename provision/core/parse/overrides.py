@@ -51,6 +51,9 @@ _RULES: dict[str, OverrideRule] = {
     ),
 }
 
+# Every variable there is.
+OVERRIDES = tuple(_RULES)
+
 
 class Overrides(Struct, frozen=True, kw_only=True):
     """The values that were given and are well formed, by variable, and the variables that are not."""
