@@ -14,9 +14,15 @@ from pathlib import Path
 
 
 def build_wheel(
-    folder: Path, name: str, version: str, *, requires: tuple[str, ...] = (), source: str = ""
+    folder: Path,
+    name: str,
+    version: str,
+    *,
+    requires: tuple[str, ...] = (),
+    source: str = "",
+    tag: str = "py3-none-any",
 ) -> Path:
-    """A pure wheel with one module of `source`; its RECORD lists hashes and sizes as installers write them."""
+    """A wheel with one module of `source`; its RECORD lists hashes and sizes as installers write them."""
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -24,9 +30,9 @@ def build_wheel(
     files = {
         f"{name}/__init__.py": source or f'__version__ = "{version}"\n',
         f"{info}/METADATA": metadata,
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
-    path = folder / f"{name}-{version}-py3-none-any.whl"
+    path = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w") as archive:
         record = ""
         for file, text in files.items():
