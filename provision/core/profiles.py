@@ -54,11 +54,11 @@ def judge_profiles(
 def order_profiles(profiles: Iterable[Profile]) -> tuple[Profile, ...]:
     """By maker, newest devices first; the one without a GPU last."""
 
-    def rank(profile: Profile) -> tuple[int, int, str]:
+    def rank(profile: Profile) -> tuple[int, bool, int, str]:
         vendor = profile.match.vendor
         maker = _VENDORS.index(vendor) if vendor in _VENDORS else len(_VENDORS)
         newest = max((parse_capability(item) for item in profile.match.compute_capability), default=0)
-        return (maker, -newest, profile.name)
+        return (maker, profile.on_request, -newest, profile.name)
 
     return tuple(sorted(profiles, key=rank))
 
@@ -69,8 +69,9 @@ def choose_profile(
     """The profile called `name`, or for "auto" the one that fits; GPU profiles go before the CPU.
 
     A usable GPU that no profile serves is an error, never a silent fall to the CPU; graphics of AMD's or
-    Intel's that are part of the processor are no such GPU. Raises UsageError for an unknown name and
-    NoProfileError, with the reasons, when the profile does not fit or none does.
+    Intel's that are part of the processor are no such GPU. A profile "on request" is never taken by "auto",
+    only named where it would fit. Raises UsageError for an unknown name and NoProfileError, with the reasons,
+    when the profile does not fit or none does.
     """
     by_name = {profile.name: profile for profile in profiles}
     verdicts = {fit.name: fit for fit in fits}
@@ -83,16 +84,15 @@ def choose_profile(
                 hint=f"provision apply {_suggest(fits, facts)}",
             )
         return by_name[name]
-    on_gpu = [fit for fit in fits if fit.fits and fit.gpu is not None]
+    on_gpu = [fit for fit in fits if fit.fits and fit.gpu is not None and not by_name[fit.name].on_request]
     if on_gpu:
         return by_name[min(on_gpu, key=lambda fit: _rank_gpu(facts, facts.gpus[fit.gpu or 0])).name]
     without = [fit for fit in fits if fit.fits and by_name[fit.name].match.vendor is Vendor.NONE]
     if without and (facts.vendor is Vendor.NONE or has_integrated_only(facts)):
         return by_name[without[0].name]
-    raise NoProfileError(
-        _explain_no_profile(facts, fits, by_name),
-        hint="provision doctor   # or, without the GPU: provision apply cpu",
-    )
+    asked = [fit.name for fit in fits if fit.fits and by_name[fit.name].on_request]
+    instead = f"provision apply {asked[0]}" if asked else "without the GPU: provision apply cpu"
+    raise NoProfileError(_explain_no_profile(facts, fits, by_name), hint=f"provision doctor   # or {instead}")
 
 
 def _judge_profile(
@@ -174,7 +174,8 @@ def _explain_no_profile(facts: Facts, fits: Sequence[ProfileFit], by_name: Mappi
         return _explain_no_gpu(facts, fits)
     near = [fit for fit in fits if fit.obstacles and not any(item.kind in _FOREIGN for item in fit.obstacles)]
     near = near or [fit for fit in fits if any(item.kind is ObstacleKind.ARCH for item in fit.obstacles)]
-    own = [fit for fit in near if by_name[fit.name].match.vendor is not Vendor.NONE]
+    usual = [fit for fit in near if not by_name[fit.name].on_request]
+    own = [fit for fit in usual if by_name[fit.name].match.vendor is not Vendor.NONE]
     said = dict.fromkeys(
         f"{fit.name}: {'; '.join(fit.reasons)}" if fit.gpu is not None else "; ".join(fit.reasons)
         for fit in own

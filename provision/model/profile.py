@@ -157,7 +157,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `torch` names a build of `profiles/torch.yaml`; `packages` pins what is installed beside it, in every
     stack; `attention` lists the implementations to try, best first; `dtype` is a torch dtype name. `cure` says
     what the owner can do where no wheel of the build serves these devices; `last_driver` is for devices that
-    newer drivers have dropped.
+    newer drivers have dropped. One `on_request` is never taken by "auto", only by its name.
     """
 
     schema: Literal[1]
@@ -170,6 +170,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: Literal["bfloat16", "float16", "float32"]
     attention: tuple[Literal["sdpa", "eager"], ...]
     flash_attn: FlashAttention
+    on_request: bool = False
     last_driver: LastDriver | None = None
     cure: str | None = None
     notes: str = ""

@@ -41,6 +41,7 @@ def test_ids_groups_and_patterns_choose() -> None:
     assert choose_checks(()) == tuple(CHECKS.values())
     assert [check.id for check in choose_checks(("tool.uv", "disk"))] == [
         "disk.space",
+        "disk.writable",
         "disk.links",
         "tool.uv",
     ]
@@ -95,21 +96,35 @@ def test_an_application_in_order(ctx: Context) -> None:
     [
         (
             "package0/module1.py",
-            "main: package0-1.0.dist-info lists package0/module1.py, which is missing: the installation was cut "
-            "short",
+            {"stack.files": "package0==1.0: package0/module1.py is missing"},
         ),
         (
             "package1-1.0.dist-info/RECORD",
-            "main: package1-1.0.dist-info has no RECORD: the installation was cut short",
+            {
+                "stack.complete": "main: package1-1.0.dist-info is without its RECORD",
+                "stack.interrupted-install": "package1-1.0.dist-info has no RECORD",
+            },
         ),
     ],
 )
-def test_a_file_that_is_gone(ctx: Context, path: str, evidence: str) -> None:
+def test_a_file_that_is_gone(ctx: Context, path: str, evidence: dict[str, str]) -> None:
     store = make_application(ctx.root)
     [site] = (store.state_dir / STACK).glob("lib/python3*/site-packages")
     (site / path).unlink()
-    finding = look(ctx, "stack.complete")["stack.complete"]
-    assert (finding.severity, finding.evidence) == (Severity.FAIL, evidence)
+    found = look(ctx, "stack")
+    assert {item.id: item.evidence for item in found.values() if item.severity is Severity.FAIL} == evidence
+    assert {item.cure for item in found.values() if item.cure} == {
+        f"provision doctor --fix --root {ctx.root}"
+    }
+
+
+def test_a_stack_without_its_manifest_is_still_ours(ctx: Context) -> None:
+    store = make_application(ctx.root)
+    (store.state_dir / STACK / "provision-stack.json").unlink()
+    (store.state_dir / STACK / "bin" / "python").unlink()
+    found = look(ctx, "stack.complete", "stack.interpreter")
+    cure = f"provision doctor --fix --root {ctx.root}"
+    assert [(item.severity, item.cure) for item in found.values()] == [(Severity.FAIL, cure)] * 2
 
 
 def test_packages_that_came_later(ctx: Context) -> None:
@@ -117,7 +132,7 @@ def test_packages_that_came_later(ctx: Context) -> None:
     [site] = (store.state_dir / STACK).glob("lib/python3*/site-packages")
     shutil.copytree(site / "package0-1.0.dist-info", site / "package9-1.0.dist-info")
     finding = look(ctx, "stack.complete")["stack.complete"]
-    assert finding.evidence == "main: its packages are not those that were installed"
+    assert finding.evidence == "main: package9-1.0.dist-info is new"
 
 
 def test_weights_by_size_and_by_content(ctx: Context) -> None:
@@ -138,7 +153,7 @@ def test_a_damaged_state_is_told(ctx: Context) -> None:
     found = look(ctx, "state", "stack.complete", "config.drift")
     assert found["state.whole"].severity is Severity.FAIL
     assert found["state.whole"].evidence.startswith(f"{store.state_dir / 'active'} is damaged: ")
-    assert found["config.drift"].evidence == "no generation is active"
+    assert found["config.drift"].evidence == "which generation is active cannot be read: state.whole"
 
 
 @pytest.mark.parametrize(
@@ -203,5 +218,5 @@ def test_a_check_that_breaks_is_named(ctx: Context, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(LiveCheckup, "spaces", property(fail))
     examination = examine(ctx, only=("disk", "tool"))
-    assert [check.id for check in examination.broken] == ["disk.space", "disk.links"]
+    assert [check.id for check in examination.broken] == ["disk.space", "disk.writable", "disk.links"]
     assert examination.findings[-1].severity is Severity.PASS

@@ -19,6 +19,7 @@ from provision.actions.doctor_fix import (
     describe_dry_run,
     plan_repairs,
 )
+from provision.actions.wholeness import check_stack
 from provision.errors import ApplyFailedError
 from provision.model.finding import Examination, Finding, Severity
 from provision.model.state import Holder, Pending
@@ -132,7 +133,7 @@ def test_what_a_stack_lacks_is_applied_for(ctx: Context, monkeypatch: pytest.Mon
     store.config_path.unlink()
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(
-        "provision.actions.doctor_fix.apply",
+        "provision.actions.repairs.apply",
         lambda _ctx, profile, models, show_plan: asked.append((profile, models)),
     )
     repairs = plan_repairs(ctx, look(ctx).findings)
@@ -163,7 +164,7 @@ def test_a_repair_that_fails_is_told_and_the_next_are_tried(
     def fail(*_args: object, **_kwargs: object) -> None:
         raise ApplyFailedError("apply stopped: No space left on device")
 
-    monkeypatch.setattr("provision.actions.doctor_fix.apply", fail)
+    monkeypatch.setattr("provision.actions.repairs.apply", fail)
     repairs = (
         Repair(kind=RepairKind.APPLY, title="apply", findings=("stack.complete",)),
         Repair(kind=RepairKind.LOCK, title="lock", findings=("state.lock",)),
@@ -178,3 +179,67 @@ def test_a_repair_that_fails_is_told_and_the_next_are_tried(
         ),
         Outcome(kind=RepairKind.LOCK, title="lock", findings=("state.lock",), done=True),
     )
+
+
+def test_a_damaged_record_of_an_activation_is_set_aside(ctx: Context) -> None:
+    store = make_application(ctx.root)
+    pending = store.state_dir / "pending.json"
+    pending.write_text('{"number": 1}')
+    before = look(ctx)
+    repairs = plan_repairs(ctx, before.findings)
+    assert [(item.kind, item.findings) for item in repairs] == [(RepairKind.RECOVER, ("state.whole",))]
+    [outcome] = carry_out(ctx, repairs)
+    assert (outcome.done, pending.exists()) == (True, False)
+    assert pending.with_suffix(".damaged").read_text() == '{"number": 1}'
+    assert not look(ctx).failed
+
+
+def test_altered_files_leave_uvs_cache_and_the_stack_is_built_again(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_application(ctx.root)
+    folder = store.state_dir / STACK
+    [site] = folder.glob("lib/python3*/site-packages")
+    altered = site / "package0" / "module1.py"
+    altered.write_bytes(bytes(altered.stat().st_size))
+    (site / "package1" / "module1.py").unlink()
+    cleaned: list[set[str]] = []
+    problems: list[str | None] = []
+    monkeypatch.setattr(
+        "provision.actions.repairs.remove_from_cache", lambda names, *, env: cleaned.append(set(names))
+    )
+    monkeypatch.setattr(
+        "provision.actions.repairs.apply", lambda *_, **__: problems.append(check_stack(folder))
+    )
+    before = examine(ctx, only=("stack",), deep=True)
+    repairs = plan_repairs(ctx, before.findings)
+    assert [(item.kind, item.findings) for item in repairs] == [
+        (RepairKind.STACKS, ("stack.files",)),
+        (RepairKind.APPLY, ("stack.files",)),
+    ]
+    assert [outcome.error for outcome in carry_out(ctx, repairs)] == [None, None]
+    # What is only missing was not altered in the cache; an apply is to find the stack not whole by its sizes.
+    assert cleaned == [{"package0"}]
+    assert problems != [None]
+
+
+def test_altered_weights_go_before_they_are_fetched_again(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_application(ctx.root)
+    weights = store.weights_dir / "tiny" / "model.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    there: list[bool] = []
+    monkeypatch.setattr("provision.actions.repairs.apply", lambda *_, **__: there.append(weights.exists()))
+    before = examine(ctx, only=("weights",), deep=True)
+    repairs = plan_repairs(ctx, before.findings)
+    assert [item.kind for item in repairs] == [RepairKind.WEIGHTS, RepairKind.APPLY]
+    assert [outcome.error for outcome in carry_out(ctx, repairs)] == [None, None]
+    assert there == [False]
+
+
+def test_an_environment_of_the_users_is_not_repaired(ctx: Context) -> None:
+    wrong = Finding(id="stack.files", severity=Severity.FAIL, evidence="x", subject="/home/a/env")
+    assert plan_repairs(ctx, (wrong,)) == ()
+    ours = Finding(id="stack.files", severity=Severity.FAIL, evidence="x", subject="stack main")
+    assert [item.kind for item in plan_repairs(ctx, (ours,))] == [RepairKind.STACKS, RepairKind.APPLY]

@@ -33,6 +33,7 @@ def test_profiles_in_order_and_builds_with_their_drivers(ctx: Context) -> None:
     }
     assert versions == {
         "torch-2.11-cu130": "580.65.06",
+        "torch-2.10-cu128": "525.60.13",
         "torch-2.14-cu126": "525.60.13",
         "torch-2.11-rocm7.2": None,
         "torch-2.13-xpu": None,

@@ -19,8 +19,8 @@ def test_an_unknown_profile(tmp_path: Path, capsys: Capture) -> None:
     assert captured.out == ""
     assert captured.err.endswith(
         "error: there is no profile 'blackwel'; known are auto, gb10, blackwell, jetson-thor, "
-        "blackwell-datacenter, hopper, ada, jetson-orin, ampere, turing, volta, pascal, maxwell, rocm, xpu, "
-        "apple, cpu\n\nhint: provision apply blackwell\n"
+        "blackwell-datacenter, hopper, ada, jetson-orin, ampere, turing, volta, pascal, maxwell, cuda12, "
+        "rocm, xpu, apple, cpu\n\nhint: provision apply blackwell\n"
     )
 
 

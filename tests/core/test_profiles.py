@@ -222,7 +222,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         choose("blackwel", make_facts())
     assert caught.value.message == (
         "there is no profile 'blackwel'; known are auto, gb10, blackwell, jetson-thor, blackwell-datacenter, "
-        "hopper, ada, jetson-orin, ampere, turing, volta, pascal, maxwell, rocm, xpu, apple, cpu"
+        "hopper, ada, jetson-orin, ampere, turing, volta, pascal, maxwell, cuda12, rocm, xpu, apple, cpu"
     )
     assert caught.value.hint == "provision apply blackwell"
 
@@ -280,6 +280,17 @@ def test_a_card_that_no_profile_serves_is_told_about_the_wheels() -> None:
         "torch 2.14.1 for cu126 carries no code for compute capability 3.7 on linux-x86_64: "
         "the device is older than the oldest it has, 5.0"
     )
+
+
+def test_what_an_old_driver_serves_is_named_and_never_taken_by_itself() -> None:
+    facts = make_facts(make_gpu("NVIDIA GeForce RTX 5070 Ti", "12.0"), driver="575.64.03")
+    assert judge(facts)["cuda12"].fits
+    with pytest.raises(NoProfileError) as caught:
+        choose("auto", facts)
+    assert caught.value.hint == "provision doctor   # or provision apply cuda12"
+    assert choose("cuda12", facts) == "cuda12"
+    new = make_facts(make_gpu("NVIDIA GeForce RTX 5070 Ti", "12.0"), driver="580.95.05")
+    assert choose("auto", new) == "blackwell"
 
 
 def test_a_card_newer_than_the_wheel_is_told_so() -> None:
