@@ -2,7 +2,8 @@
 
     python benchmarks/diagnose.py
 
-Three logs: lines of progress with one failure in the middle, one failure repeated from end to end, random bytes.
+Four logs: lines of progress with one failure in the middle, one failure repeated from end to end, random bytes, and
+lines each of which holds what some failure is known by.
 The same run times `wc -l` of each, so that the figures can be compared between machines.
 """
 
@@ -19,11 +20,18 @@ from pathlib import Path
 
 from measure import print_budget
 
+from provision.core.diagnosis.matching import list_literals
+from provision.core.yaml_text import convert, parse_yaml
+from provision.model.failure import Failures
+
+PATH = Path(__file__).parents[1] / "profiles" / "failures.yaml"
 SIZE_BYTES = 100_000_000
 BUDGET_S = 5.0
 BUDGET_MB = 300.0
 _PIECE_BYTES = 1_000_000
-_PROGRESS = b"2026-11-21 12:00:00,123 | INFO | worker 3 | page 123 of 4567 |####      | 345.2 tokens/s, 12.3 GiB\n"
+_PROGRESS = (
+    b"2026-11-21 12:00:00,123 | INFO | worker 3 | page 123 of 4567 |####      | 345.2 tokens/s, 12.3 GiB\n"
+)
 _FAILURE = b"RuntimeError: CUDA error: no kernel image is available for execution on the device\n"
 
 
@@ -35,6 +43,7 @@ def main() -> None:
             ("progress", _list_progress(), {0}),
             ("repeated", _repeat(_FAILURE * (_PIECE_BYTES // len(_FAILURE))), {0}),
             ("random", _list_random(), {0, 1}),
+            ("all failures", _list_failures(), {0}),
         ):
             path = Path(folder) / f"{name}.log"
             with path.open("wb") as stream:
@@ -73,6 +82,17 @@ def _repeat(piece: bytes) -> Iterator[bytes]:
 def _list_random() -> Iterator[bytes]:
     source = random.Random(20261121)  # noqa: S311 - noise, the same each time
     return (source.randbytes(_PIECE_BYTES) for _ in range(SIZE_BYTES // _PIECE_BYTES))
+
+
+def _list_failures() -> Iterator[bytes]:
+    source = random.Random(20261121)  # noqa: S311 - an order, the same each time
+    text = PATH.read_text(encoding="utf-8")
+    literals = list_literals(convert(parse_yaml(text, where=PATH.name), Failures, where=PATH.name).failures)
+    lines = [f"W {literal} (12)\n".encode() for literal in literals]
+    for _ in range(SIZE_BYTES // _PIECE_BYTES):
+        source.shuffle(lines)
+        piece = b"".join(lines)
+        yield piece * (_PIECE_BYTES // len(piece))
 
 
 if __name__ == "__main__":

@@ -31,8 +31,12 @@ def diagnose_log(ctx: Context, pieces: Iterable[bytes], facts: Facts | None) -> 
     """What the log in `pieces` (bytes in any cut) shows. `facts` are the machine's, where they are known."""
     failures = load_failures(ctx)
     digest = read_log(pieces, list_literals(failures))
-    machine = complete_machine(find_machine(digest.text, load_gpu_names(ctx)), facts)
-    return Diagnosis(causes=diagnose(digest, failures, machine), machine=machine, lines=digest.lines_total)
+    told = find_machine(digest.text, load_gpu_names(ctx))
+    machine = complete_machine(told, facts)
+    causes = diagnose(digest, failures, machine, told)
+    if not causes and digest.unwrapped is not None:
+        causes = diagnose(digest.unwrapped, failures, machine, told)
+    return Diagnosis(causes=causes, machine=machine, lines=digest.lines_total)
 
 
 def explain_words(ctx: Context, words: str, facts: Facts | None = None) -> tuple[Cause, ...]:

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import build_context, machine_options, output_option, read_probe, root_options
+from provision.cli.options import (
+    announce_stdin,
+    build_context,
+    machine_options,
+    output_option,
+    read_probe,
+    root_options,
+)
 from provision.cli.output import Envelope, print_cause, print_envelope
-from provision.errors import ExitCode
+from provision.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from provision.actions.diagnose import Diagnosis
@@ -43,13 +50,16 @@ def diagnose_command(
     from provision.actions.diagnose import diagnose_log
     from provision.system.log_source import read_pieces
 
+    if paste == "-" and log == "-":
+        raise UsageError("the log and --paste cannot both be standard input", hint="provision diagnose LOG")
+    announce_stdin(log, "the log")
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
     detection = detect(ctx, read_probe(paste, probe_path, ctx))
     diagnosis = diagnose_log(ctx, read_pieces(log), detection.facts)
     found = bool(diagnosis.causes)
     if output == "json":
         data = {"causes": diagnosis.causes, "machine": diagnosis.machine, "lines": diagnosis.lines}
-        if not found:
+        if not _is_usual(diagnosis):
             data["send"] = _SEND
         print_envelope(Envelope(command="diagnose", status="ok" if found else "no", data=data))
     else:
@@ -57,11 +67,18 @@ def diagnose_command(
     return int(ExitCode.OK if found else ExitCode.NO)
 
 
+def _is_usual(diagnosis: Diagnosis) -> bool:
+    """Whether the first cause is more than possible."""
+    return bool(diagnosis.causes) and diagnosis.causes[0].confidence != "low"
+
+
 def _print_text(diagnosis: Diagnosis) -> None:
     if not diagnosis.causes:
         click.echo(f"nothing that is known fits these {diagnosis.lines} lines")
         click.echo(f"\nhint: {_SEND}")
         return
+    if not _is_usual(diagnosis):
+        click.echo("possible only: this fits the lines, but other causes make them too\n")
     for index, cause in enumerate(diagnosis.causes):
         if index:
             click.echo()

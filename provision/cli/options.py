@@ -96,9 +96,16 @@ def read_probe(paste: str | None, probe_path: Path | None, ctx: Context) -> Prob
         return parse_probe_json(load_text(probe_path), where=str(probe_path))
     if paste is None:
         return None
+    announce_stdin(paste, "the output of a tool")
     from provision.actions.detect import build_probe_of_paste
 
     return build_probe_of_paste(ctx, paste)
+
+
+def announce_stdin(source: str, what: str) -> None:
+    """Somebody who forgot the file would else wait for ever before a silent terminal."""
+    if source == "-" and sys.stdin is not None and sys.stdin.isatty():
+        click.echo(f"reading {what} from the terminal; end it with Ctrl-D (Ctrl-Z on Windows)", err=True)
 
 
 def build_context(*, root: Path, profiles_dir: Path | None = None, output: str = "text") -> Context:

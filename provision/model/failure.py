@@ -31,7 +31,7 @@ class Situation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `system` is `Linux`, `Windows` or `Darwin`. `capability_least` and `capability_below` bound the compute
     capability, such as "8.0". `driver_below` is a driver's version. `package` is a requirement such as
-    `transformers>=5`, held against the versions that the log names. `shell` is `powershell` or `posix`.
+    `transformers>=5`, held against the versions that the log names.
     """
 
     system: tuple[str, ...] = ()
@@ -53,17 +53,23 @@ class Sign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Every fragment of `all` must occur, all within `within` lines of each other, and none of `none` there.
     A fragment is literal text, of which case and the amount of white space do not matter; one that begins
     with `re:` is a regular expression, in the same way. At least one of `all` is literal and has six
-    characters or more.
+    characters or more, unless `repeats`: then the log must show lines of plain words that come again and
+    again, near which the rest is looked for.
     """
 
-    all: tuple[str, ...]
+    all: tuple[str, ...] = ()
+    repeats: bool = False
     none: tuple[str, ...] = ()
     within: int = 40
     confidence: Confidence = Confidence.HIGH
 
 
 class MachineRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a machine on which `when` holds does to the cause, and why that is so, in one sentence."""
+    """What a machine on which `when` holds does to the cause, and why that is so, in one sentence.
+
+    What the log itself says of its machine counts in full. What only the facts of this machine say counts
+    less against a sign of high confidence, which proves more than they do: the log may be of another machine.
+    """
 
     when: Situation
     effect: Effect
@@ -92,13 +98,16 @@ class FolkCure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class FailureLog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A log that must lead to this failure first. `machine` names a situation in words for the reader."""
+    """A log that must lead to this failure first, on any machine that it does not contradict."""
 
     text: str
 
 
 class Failure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One cause. `outranks` lists causes that show in the same log but follow from this one, or are vaguer.
+
+    `outranks` only counts for a cause that is at least as sure as the other. One of severity `cosmetic`
+    comes behind all others, as it breaks nothing.
 
     `evidence` grades what `cause` says: by a maintainer, by users who confirmed the cure, or inferred.
     """

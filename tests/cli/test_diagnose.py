@@ -1,6 +1,7 @@
 """`provision diagnose` from the command line, and what our own failures are explained with."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,53 @@ def test_a_person_reads_cause_cure_and_what_not_to_do(tmp_path: Path, capsys: Ca
     assert lines[1] == "  line 2: Failed to initialize NVML: Driver/library version mismatch"
     assert "  cure" in lines
     assert "  not this" in lines
+
+
+def test_what_is_only_possible_is_said_to_be_so(tmp_path: Path, capsys: Capture) -> None:
+    log = write(
+        tmp_path, "a.log", "The following generation flags are not valid and may be ignored: ['top_p'].\n"
+    )
+    assert "send" in diagnose(capsys, log)["data"]
+    assert run(["diagnose", log]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "possible only: this fits the lines, but other causes make them too"
+    assert lines[2].startswith("generation-flags-ignored-notice  (low confidence)  ")
+
+
+def test_cures_name_checks_that_exist(capsys: Capture) -> None:
+    assert run(["doctor", "--list"]) == 0
+    listed = set(capsys.readouterr().out.split())
+    text = (Path(__file__).parents[2] / "profiles" / "failures.yaml").read_text(encoding="utf-8")
+    named = set(re.findall(r"provision doctor --only ([\w.-]+)", text))
+    assert named
+    assert named <= listed
+
+
+NO_SHM = "OSError: [Errno 28] No space left on device: '/dev/shm/psm_4f1c'\n"
+NO_DISK = "OSError: [Errno 28] No space left on device: '/srv/huggingface/hub/blobs/4f1c.incomplete'\n"
+SHARD = """\
+Some weights of the model were not initialized from the checkpoint and are newly initialized: ['lm_head.weight']
+answer: !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
+"""
+HALF = "loading with dtype=torch.float16\nanswer: !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (NO_SHM, "shared-memory-too-small"),
+        (NO_DISK, "disk-full-cache-or-tmp"),
+        (SHARD, "weights-missing-or-misnamed"),
+        (HALF, "fp16-nan-exclamation-output"),
+    ],
+)
+def test_one_message_of_two_causes(tmp_path: Path, capsys: Capture, text: str, cause: str) -> None:
+    log = write(tmp_path, "a.log", text)
+    assert diagnose(capsys, log)["data"]["causes"][0]["id"] == cause
+
+
+def test_one_stream_cannot_be_both(capsys: Capture) -> None:
+    assert run(["diagnose", "-", "--paste", "-"]) == 2
+    assert capsys.readouterr().err == (
+        "error: the log and --paste cannot both be standard input\n\nhint: provision diagnose LOG\n"
+    )

@@ -12,6 +12,7 @@ from ahocorasick_rs import BytesAhoCorasick
 from msgspec import Struct
 
 from provision.core.diagnosis.cleaning import clean_line
+from provision.core.diagnosis.repetition import find_repeats
 
 # Read whole up to this size; beyond it these are kept of both ends, and lines around what was found.
 WHOLE_BYTES = 2 * 2**20
@@ -22,6 +23,9 @@ _CONTEXT_BYTES = 1500
 # How often one fragment's lines are kept, first and last ones: a log can repeat one warning a million times.
 _KEPT_FIRST = 12
 _KEPT_LAST = 12
+# One that came so often is kept less often of each piece: cutting is what takes the time.
+_OFTEN = 200
+_KEPT_OF_OFTEN = 2
 _LINE_LIMIT = 4000
 _SPACES = re.compile(r"\s+")
 _BREAK = re.compile(rb"\n")
@@ -32,6 +36,8 @@ class Digest(Struct, frozen=True, kw_only=True):
 
     `lowered` is `text` with ASCII letters in lower case, of the same length. `starts` are the offsets of the
     lines in `text`, `numbers` their numbers in the log, from 1. `lines_total` counts the whole log.
+    `repeats` are the first and last index of lines of plain text that come again and again. `unwrapped` is the
+    same log without the breaks that a console put into its lines, where such breaks show.
     """
 
     text: str
@@ -39,6 +45,8 @@ class Digest(Struct, frozen=True, kw_only=True):
     starts: tuple[int, ...]
     numbers: tuple[int, ...]
     lines_total: int
+    repeats: tuple[tuple[int, int], ...] = ()
+    unwrapped: Digest | None = None
 
     def find_line(self, offset: int) -> int:
         """The index of the line that `offset` of `text` lies in."""
@@ -84,6 +92,7 @@ def build_digest(lines: Iterable[tuple[int, str]], lines_total: int) -> Digest:
         starts=tuple(starts),
         numbers=tuple(numbers),
         lines_total=lines_total,
+        repeats=find_repeats(parts),
     )
 
 
@@ -130,7 +139,7 @@ class LogReducer:
         excerpts = [*self._first, *self._tail, *(found for group in self._last.values() for found in group)]
         # By offset: excerpts overlap, and of a line that one of them cuts the longest part is taken.
         lines: dict[int, tuple[int, str]] = {}
-        for excerpt in excerpts:
+        for excerpt in _drop_contained(excerpts):
             for offset, number, text in excerpt.split():
                 if len(text) > len(lines.get(offset, (0, ""))[1]):
                     lines[offset] = (number, text)
@@ -148,12 +157,16 @@ class LogReducer:
     def _find(self, piece: bytes) -> None:
         positions: dict[int, list[int]] = {}
         for literal, start, _ in self._finder.find_matches_as_indexes(piece.lower(), overlapping=True):
-            positions.setdefault(literal, []).append(start)
+            if literal in positions:
+                positions[literal].append(start)
+            else:
+                positions[literal] = [start]
         for literal, found in positions.items():
             first = max(0, _KEPT_FIRST - self._seen[literal])
             self._first += [self._cut_excerpt(piece, at) for at in found[:first]]
             group = self._last.setdefault(literal, deque(maxlen=_KEPT_LAST))
-            group.extend(self._cut_excerpt(piece, at) for at in found[first:][-_KEPT_LAST:])
+            kept = _KEPT_LAST if self._seen[literal] < _OFTEN else _KEPT_OF_OFTEN
+            group.extend(self._cut_excerpt(piece, at) for at in found[first:][-kept:])
             self._seen[literal] += len(found)
 
     def _cut_excerpt(self, piece: bytes, at: int) -> _Excerpt:
@@ -195,6 +208,15 @@ class _Excerpt(NamedTuple):
                 # Parts of a line follow each other; that their exact offsets differ by some bytes is no matter.
                 yield offset + part, self.number + index, text
             offset += len(line) + 1
+
+
+def _drop_contained(excerpts: list[_Excerpt]) -> Iterator[_Excerpt]:
+    """Those that another does not hold as a whole."""
+    end = 0
+    for excerpt in sorted(excerpts, key=lambda excerpt: (excerpt.offset, -len(excerpt.data))):
+        if excerpt.offset + len(excerpt.data) > end:
+            end = excerpt.offset + len(excerpt.data)
+            yield excerpt
 
 
 def _split_line(line: str) -> Iterator[str]:

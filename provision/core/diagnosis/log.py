@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from provision.core.diagnosis.cleaning import decode_log
 from provision.core.diagnosis.digest import WHOLE_BYTES, Digest, LogReducer, build_digest, split_lines
+from provision.core.diagnosis.wrapping import unwrap_lines
 
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -25,12 +28,19 @@ def read_log(pieces: Iterable[bytes], literals: Sequence[str]) -> Digest:
             break
     start = b"".join(held)
     if size <= WHOLE_BYTES:
-        text = decode_log(start)
-        return build_digest(split_lines(text), text.count("\n") + (not text.endswith("\n") and bool(text)))
+        return _digest_text(decode_log(start))
     reducer = LogReducer(literals)
     for piece in _encode_utf8(start, source):
         reducer.feed(piece)
     return reducer.close()
+
+
+def _digest_text(text: str) -> Digest:
+    lines = split_lines(text.replace("\r\n", "\n"))
+    lines_total = text.count("\n") + (not text.endswith("\n") and bool(text))
+    digest = build_digest(lines, lines_total)
+    joined = unwrap_lines(lines)
+    return digest if joined is None else replace(digest, unwrapped=build_digest(joined, lines_total))
 
 
 def _encode_utf8(start: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

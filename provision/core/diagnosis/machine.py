@@ -19,7 +19,9 @@ _GPU_NAME = re.compile(
 )
 # "8.0 or newer" is a demand, not what the card has.
 _CAPABILITY = re.compile(
-    r"(?:capability(?: of| is|=| :|:)?|actual =) ?`?(?:sm_?)?(\d{1,2})[._]?(\d)\b(?!\+| (?:or|and) )", re.I
+    r"(?:capability(?: of| is|=| :|:)?|actual =) ?`?(?:\((?=\d{1,2}, ?\d\) \(too )|sm_?)?"
+    r"(\d{1,2})(?:[._]|, ?)?(\d)\b(?!\+| (?:or|and) )",
+    re.I,
 )
 _DRIVER = re.compile(r"Driver Version:? ?(\d{3}\.\d{2,3}(?:\.\d{2})?)", re.I)
 _WINDOWS = re.compile(
@@ -29,10 +31,20 @@ _LINUX = re.compile(
     r"/usr/(?:local/)?lib|/home/\w|/root/|/opt/|/lib/x86_64|/content/|manylinux|linux_x86_64|\bLinux\b|/workspace/"
 )
 _MACOS = re.compile(r"/Users/\w|/opt/homebrew|macosx_1\d|\bDarwin\b")
-_WSL = re.compile(r"microsoft-standard|/mnt/[cde]/|\bWSL ?[12]?\b|/usr/lib/wsl")
+_WSL = re.compile(r"microsoft-standard|\d-Microsoft\b|/mnt/[cde]/|\bWSL ?[12]?\b|/usr/lib/wsl")
 _CONTAINER = re.compile(
-    r"\bdocker\b|/\.dockerenv|nvidia-container|\bpodman\b|\bkubectl\b|\bkubernetes\b|root@[0-9a-f]{12}\b",
+    r"\bdocker\b|/\.dockerenv|nvidia-container|\bpodman\b|\bkubectl\b|\bkubernetes\b|root@[0-9a-f]{12}\b"
+    r"|container (?:toolkit|process)\b|(?:\A| )[a-z][\w.-]{1,60}-\d{1,2} +\| ",
     re.I,
+)
+# A person's home folder is not what images are made with; these names are what images do call theirs.
+_PERSONAL_HOME = re.compile(
+    r"/home/(?!venv/|jovyan/|user/|app/|appuser/|ubuntu/|runner/|vscode/|coder/|node/|worker/)[\w.-]{2,40}/"
+)
+# What only a program with CUDA says: no Mac does, and none where the bus shows no GPU.
+_CUDA_SEEN = re.compile(
+    r"\bCUDA (?:error|driver|capability|out of memory|\d{4}\b)|\+cu1\d\d\b|\bnvidia-smi\b"
+    r"|\bNVIDIA (?:GeForce|RTX|[AHBL]\d|driver)"
 )
 _PACKAGE = re.compile(
     r"\b(torch|torchvision|transformers|flash[-_]attn|vllm|numpy|tokenizers|huggingface[-_]hub|accelerate"
@@ -45,7 +57,10 @@ _LOOKED_AT = 400_000
 
 
 class LogMachine(Struct, frozen=True, kw_only=True):
-    """What a situation is held against; None or empty where nothing tells."""
+    """What a situation is held against; None or empty where nothing tells.
+
+    `cuda` is whether the log shows a program that uses CUDA: no situation asks for it.
+    """
 
     system: str | None = None
     distribution: tuple[str, ...] = ()
@@ -56,6 +71,7 @@ class LogMachine(Struct, frozen=True, kw_only=True):
     arch: str | None = None
     capability: str | None = None
     driver: str | None = None
+    cuda: bool | None = None
     packages: dict[str, str] = {}
 
 
@@ -68,13 +84,18 @@ def find_machine(text: str, names: GpuNames | None) -> LogMachine:
         capabilities = {capability for capability in found if capability is not None}
     capability = capabilities.pop() if len(capabilities) == 1 else None
     wsl = True if _WSL.search(text) else None
+    contained = True if _CONTAINER.search(text) else None
+    if contained is None and _PERSONAL_HOME.search(text):
+        contained = False
+    cuda = capability is not None or _CUDA_SEEN.search(text) is not None
     driver = _DRIVER.search(text)
     return LogMachine(
         system=_find_system(text, wsl),
         wsl=wsl,
-        container=True if _CONTAINER.search(text) else None,
+        container=contained,
         gpu=True if capability else None,
         vendor=Vendor.NVIDIA if capability else None,
+        cuda=cuda or None,
         arch=choose_architecture(capability),
         capability=capability,
         driver=None if driver is None else driver[1],
@@ -85,7 +106,11 @@ def find_machine(text: str, names: GpuNames | None) -> LogMachine:
 
 
 def complete_machine(log: LogMachine, facts: Facts | None) -> LogMachine:
-    """`log` with what `facts` know beside, unless the log names another system or another GPU."""
+    """`log` with what `facts` know beside, unless the log is of another machine.
+
+    It is when it names another system or another GPU, is from WSL and this is not, comes from a person's
+    home folder while this is a container, or shows CUDA while this is a Mac or surely has no GPU.
+    """
     if facts is None:
         return log
     gpu = facts.gpus[0] if facts.gpus else None
@@ -100,10 +125,15 @@ def complete_machine(log: LogMachine, facts: Facts | None) -> LogMachine:
         capability=gpu.best_compute_capability if gpu else None,
         driver=facts.driver,
     )
-    if log.system and known.system and log.system != known.system:
-        return log
-    if log.capability and log.capability != known.capability:
-        # The log's machine has another GPU, so its driver and the rest are not this machine's either.
+    # With another system or GPU, the driver and the rest are not this machine's either.
+    elsewhere = (
+        (log.system and known.system and log.system != known.system)
+        or (log.capability and log.capability != known.capability)
+        or (log.container is False and known.container)
+        or (log.wsl and known.wsl is False)
+        or (log.cuda and (known.system == "Darwin" or facts.vendor is Vendor.NONE))
+    )
+    if elsewhere:
         return log
     told = {
         field: value

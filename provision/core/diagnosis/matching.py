@@ -29,7 +29,7 @@ class Match(Struct, frozen=True, kw_only=True):
 def list_literals(failures: tuple[Failure, ...]) -> list[str]:
     """Every literal fragment, lower case: what a long log is searched for."""
     fragments = {
-        lower_ascii(normalize(fragment))
+        _fold(fragment)
         for failure in failures
         for sign in failure.signs
         for fragment in sign.all
@@ -47,16 +47,23 @@ def describe_bad_sign(sign: Sign) -> str | None:
             except re.error as error:
                 return f"{fragment!r} is no regular expression: {error}"
     literal = [fragment for fragment in sign.all if not fragment.startswith(REGEX_MARK)]
-    if not any(len(normalize(fragment)) >= _LEAST_LITERAL for fragment in literal):
+    if not sign.repeats and not any(len(normalize(fragment)) >= _LEAST_LITERAL for fragment in literal):
         return f"no literal fragment of {_LEAST_LITERAL} characters or more"
     return None
 
 
 def find_sign(sign: Sign, digest: Digest) -> Match | None:
     """The sign in the log, or None. The place nearest to the end is taken."""
-    anchor = max((f for f in sign.all if not f.startswith(REGEX_MARK)), key=len)
-    others = [fragment for fragment in sign.all if fragment is not anchor]
-    for start, end in _find_last(lower_ascii(normalize(anchor)), digest):
+    if sign.repeats:
+        places: Iterator[tuple[int, int]] = _list_repeats(digest)
+        others = sign.all
+    else:
+        anchor = _choose_anchor(sign, digest)
+        if anchor is None:
+            return None
+        places = _find_last(_fold(anchor), digest)
+        others = tuple(fragment for fragment in sign.all if fragment is not anchor)
+    for start, end in places:
         first, last = digest.find_line(start), digest.find_line(max(start, end - 1))
         low, high = _widen(digest, first, last, sign.within)
         found = [(start, end)]
@@ -69,6 +76,22 @@ def find_sign(sign: Sign, digest: Digest) -> Match | None:
             if not any(_find_within(fragment, digest, low, high) for fragment in sign.none):
                 return Match(sign=sign, evidence=_build_evidence(digest, found))
     return None
+
+
+def _choose_anchor(sign: Sign, digest: Digest) -> str | None:
+    """The literal that occurs least: few places are to be tried. None when one does not occur at all."""
+    literal = [fragment for fragment in sign.all if not fragment.startswith(REGEX_MARK)]
+    if len(literal) < 2:
+        return literal[0] if literal else None
+    counts = {fragment: digest.lowered.count(_fold(fragment)) for fragment in literal}
+    rarest = min(literal, key=lambda fragment: (counts[fragment], -len(fragment)))
+    return rarest if counts[rarest] else None
+
+
+def _list_repeats(digest: Digest) -> Iterator[tuple[int, int]]:
+    """Where text repeats itself: two lines of each run, the last run first."""
+    for first, last in reversed(digest.repeats):
+        yield digest.starts[first], digest.starts[min(first + 1, last)] + 1
 
 
 def _find_last(literal: str, digest: Digest) -> Iterator[tuple[int, int]]:
@@ -97,9 +120,15 @@ def _find_within(fragment: str, digest: Digest, low: int, high: int) -> tuple[in
     if fragment.startswith(REGEX_MARK):
         match = _compile(fragment).search(digest.text, low, high)
         return None if match is None else match.span()
-    literal = lower_ascii(normalize(fragment))
+    literal = _fold(fragment)
     start = digest.lowered.find(literal, low, high)
     return None if start < 0 else (start, start + len(literal))
+
+
+@lru_cache(maxsize=4096)
+def _fold(fragment: str) -> str:
+    """A literal fragment as it is looked for: in lower case, with single spaces."""
+    return lower_ascii(normalize(fragment))
 
 
 @lru_cache(maxsize=2048)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from provision.core.diagnosis.log import read_log
-from provision.core.diagnosis.machine import find_machine
+from provision.core.diagnosis.machine import complete_machine, find_machine
 from provision.core.diagnosis.matching import list_literals
 from provision.core.diagnosis.ranking import diagnose
 from provision.core.yaml_text import convert, parse_yaml
@@ -21,8 +21,9 @@ LITERALS = list_literals(FAILURES)
 NAMES = load_gpu_names()
 
 
-def find_causes(log: str | bytes):
-    """What the log shows, on a machine of which only the log tells."""
+def find_causes(log: str | bytes, facts=None):
+    """What the log shows, on a machine of which only the log tells, or `facts` too."""
     data = log.encode() if isinstance(log, str) else log
     digest = read_log([data], LITERALS)
-    return diagnose(digest, FAILURES, find_machine(digest.text, NAMES))
+    told = find_machine(digest.text, NAMES)
+    return diagnose(digest, FAILURES, complete_machine(told, facts), told)

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from provision.core.diagnosis.machine import LogMachine, complete_machine, find_machine, judge_situation
 from provision.model.facts import Facts, Gpu, Host, Vendor
@@ -14,22 +15,38 @@ NAMES = load_gpu_names()
         ("all is well", LogMachine()),
         (
             "NVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible",
-            LogMachine(gpu=True, vendor=Vendor.NVIDIA, arch="blackwell", capability="12.0"),
+            LogMachine(gpu=True, vendor=Vendor.NVIDIA, arch="blackwell", capability="12.0", cuda=True),
         ),
-        ("my RTX 4090 fails", LogMachine(gpu=True, vendor=Vendor.NVIDIA, arch="ada", capability="8.9")),
+        (
+            "my RTX 4090 fails",
+            LogMachine(gpu=True, vendor=Vendor.NVIDIA, arch="ada", capability="8.9", cuda=True),
+        ),
+        # As xformers spells it: what it demands, and what the card has.
+        (
+            "requires device with capability <= (9, 0) but your GPU has capability (12, 0) (too new)",
+            LogMachine(gpu=True, vendor=Vendor.NVIDIA, arch="blackwell", capability="12.0", cuda=True),
+        ),
         # A demand is not a card, and two cards are not one.
         ("needs compute capability 8.0 or newer", LogMachine()),
-        ("NVIDIA GeForce RTX 5090 and NVIDIA GeForce RTX 3090", LogMachine()),
+        ("NVIDIA GeForce RTX 5090 and NVIDIA GeForce RTX 3090", LogMachine(cuda=True)),
         ('File "C:\\Users\\me\\venv\\lib\\x.py"', LogMachine(system="Windows")),
         ('File "/usr/lib/python3/x.py"', LogMachine(system="Linux")),
         ('File "/Users/me/x.py"', LogMachine(system="Darwin")),
         ('C:\\Users\\me\\x.py then File "/usr/lib/python3/x.py"', LogMachine()),
         ("uname: 5.15.153.1-microsoft-standard-WSL2", LogMachine(system="Linux", wsl=True)),
+        ("uname -r: 4.4.0-19041-Microsoft", LogMachine(system="Linux", wsl=True)),
         ("docker: Error response from daemon", LogMachine(container=True)),
+        ("pages-reader-1  | Traceback", LogMachine(container=True)),
+        # A person's folder is on no image; the folder of a user that images have may be anywhere.
+        ('File "/home/ruth/ocr/x.py"', LogMachine(system="Linux", container=False)),
+        ('File "/home/jovyan/x.py"', LogMachine(system="Linux")),
         ("| NVIDIA-SMI 550.54  Driver Version: 550.54.15 |", LogMachine(driver="550.54.15")),
         (
             "torch==2.10.0+cu128\ntransformers 4.57.6\nflash_attn-2.8.3-cp311",
-            LogMachine(packages={"torch": "2.10.0+cu128", "transformers": "4.57.6", "flash-attn": "2.8.3"}),
+            LogMachine(
+                cuda=True,
+                packages={"torch": "2.10.0+cu128", "transformers": "4.57.6", "flash-attn": "2.8.3"},
+            ),
         ),
     ],
 )
@@ -62,12 +79,22 @@ HERE = LogMachine(
 def test_facts_complete_a_log():
     assert complete_machine(LogMachine(), FACTS) == HERE
     assert complete_machine(LogMachine(), None) == LogMachine()
-    assert complete_machine(LogMachine(wsl=True, system="Linux"), FACTS).wsl is True
+    assert complete_machine(LogMachine(container=True), FACTS).container is True
 
 
-@pytest.mark.parametrize("log", [LogMachine(system="Windows"), LogMachine(capability="7.5", gpu=True)])
+@pytest.mark.parametrize(
+    "log", [LogMachine(system="Windows"), LogMachine(capability="7.5", gpu=True), LogMachine(wsl=True)]
+)
 def test_a_log_of_another_machine_keeps_to_itself(log):
     assert complete_machine(log, FACTS) == log
+
+
+def test_a_log_of_a_home_folder_is_not_of_this_container_nor_one_of_cuda_of_this_mac():
+    contained = replace(FACTS, host=replace(HOST, container="docker"))
+    mac = replace(FACTS, vendor=Vendor.APPLE, gpus=(), driver=None, host=replace(HOST, system="Darwin"))
+    for facts, log in ((contained, LogMachine(container=False)), (mac, LogMachine(cuda=True))):
+        assert complete_machine(log, facts) == log
+    assert complete_machine(LogMachine(), mac).system == "Darwin"
 
 
 @pytest.mark.parametrize(

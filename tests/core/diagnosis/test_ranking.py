@@ -1,11 +1,15 @@
 import pytest
+from msgspec.structs import replace
 
 from provision.core.diagnosis.log import read_log
 from provision.core.diagnosis.machine import LogMachine
-from provision.core.diagnosis.matching import describe_bad_sign, list_literals
+from provision.core.diagnosis.matching import describe_bad_sign, find_sign, list_literals
 from provision.core.diagnosis.ranking import diagnose
-from provision.model.failure import Cause, FolkCure, LogLine, Sign
-from tests.core.diagnosis.samples import ALL
+from provision.model.failure import Cause, Confidence, FolkCure, LogLine, Sign
+from tests.core.diagnosis.samples import ALL, AMPERE, build_failure
+
+NOTICE = replace(build_failure("notice", Sign(all=("a harmless notice",))), severity="cosmetic")
+UNSURE = replace(AMPERE, signs=(Sign(all=AMPERE.signs[0].all, confidence=Confidence.MEDIUM),))
 
 
 def run(text, **machine):
@@ -65,6 +69,32 @@ def test_the_same_message_on_different_machines():
     assert run(log, capability="12.0")[0].machine == ("The card is newer than Ampere.",)
 
 
+def test_what_only_this_machine_says_yields_to_a_sure_sign():
+    digest = read_log([b"FlashAttention only supports Ampere GPUs or newer."], list_literals(ALL))
+    here, log = LogMachine(capability="8.9"), LogMachine()
+    (cause, other) = diagnose(digest, ALL, here, log)
+    assert (cause.id, cause.confidence, cause.machine) == (
+        "needs-ampere",
+        "medium",
+        ("The card is new enough.",),
+    )
+    assert other.id == "old-binary"
+    # An unsure sign yields; where nothing is left, the log is of another machine and speaks for itself.
+    (only,) = diagnose(digest, (UNSURE,), here, log)
+    assert (only.confidence, only.machine) == ("low", ())
+    assert diagnose(digest, (UNSURE,), here) == ()
+
+
+def test_what_breaks_nothing_comes_last():
+    digest = read_log([b"a harmless notice\nno kernel image is available"], list_literals((NOTICE, *ALL)))
+    causes = diagnose(digest, (NOTICE, *ALL), LogMachine())
+    assert [(cause.id, cause.confidence) for cause in causes] == [
+        ("too-new", "low"),
+        ("other-binary", "low"),
+        ("notice", "high"),
+    ]
+
+
 def test_cures_are_those_of_this_machine():
     log = "only supports Ampere GPUs or newer"
     assert run(log, capability="12.0", system="Linux")[0].cure == ("anywhere   # slow", "on Linux")
@@ -77,6 +107,7 @@ def test_cures_are_those_of_this_machine():
     [
         (Sign(all=("long enough",)), None),
         (Sign(all=("short",)), "no literal fragment of 6 characters or more"),
+        (Sign(repeats=True), None),
         (Sign(all=("re:anything at all",)), "no literal fragment of 6 characters or more"),
         (
             Sign(all=("long enough", "re:(")),
@@ -86,3 +117,9 @@ def test_cures_are_those_of_this_machine():
 )
 def test_signs_that_are_no_use(sign, problem):
     assert describe_bad_sign(sign) == problem
+
+
+def test_a_sign_without_a_literal_is_never_seen():
+    digest = read_log([b"anything at all"], list_literals(ALL))
+    assert find_sign(Sign(all=("re:anything at all",)), digest) is None
+    assert find_sign(Sign(), digest) is None
