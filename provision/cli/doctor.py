@@ -89,10 +89,7 @@ def doctor_command(
         click.get_current_context().color = False  # Click leaves https://no-color.org to programs
     if list_only:
         return _list_checks(only, output)
-    if dry_run and not fix:
-        raise UsageError("--dry-run belongs to --fix", hint="provision doctor --fix --dry-run")
-    if fix and (probe_path or paste):
-        raise UsageError("another machine cannot be repaired from here", hint="provision doctor --fix")
+    _refuse_contradictions(fix=fix, dry_run=dry_run, elsewhere=bool(probe_path or paste))
     ctx = build_context(
         root=root, profiles_dir=profiles_dir, output="text" if fix and output == "text" else "json"
     )
@@ -102,6 +99,17 @@ def doctor_command(
     outcomes = _repair(ctx, before, output, dry_run=dry_run) if fix else None
     after = examine(ctx, **looked) if any(item.done for item in outcomes or ()) else before  # type: ignore[arg-type]
     _print(output, before, after, outcomes)
+    return _conclude(after)
+
+
+def _refuse_contradictions(*, fix: bool, dry_run: bool, elsewhere: bool) -> None:
+    if dry_run and not fix:
+        raise UsageError("--dry-run belongs to --fix", hint="provision doctor --fix --dry-run")
+    if fix and elsewhere:
+        raise UsageError("another machine cannot be repaired from here", hint="provision doctor --fix")
+
+
+def _conclude(after: Examination) -> int:
     for check in after.broken:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(f"the check {check.id} broke: {check.error}", err=True)

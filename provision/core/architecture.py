@@ -136,9 +136,12 @@ def build_identity(gpu: Gpu, names: GpuNames | None) -> Gpu:
         chip = _APPLE_CHIP.search(gpu.name or "")
         return replace(gpu, arch=gpu.arch or (f"apple-{chip[1].lower()}" if chip else None))
     rule = None if names is None else _choose_target(gpu, names)
-    if rule is None:
+    if names is None or rule is None:
         return gpu
     integrated = rule.integrated if gpu.integrated is None else gpu.integrated
+    # Cards that a driver has no name for yet are called like a processor's GPU: "AMD Radeon Graphics" of gfx1201.
+    if rule.arch is None and any(other.arch == gpu.arch and not other.integrated for other in names.targets):
+        integrated = gpu.integrated
     return replace(gpu, arch=gpu.arch or rule.arch, integrated=integrated)
 
 

@@ -97,8 +97,9 @@ def test_list(capsys: Capture) -> None:
     assert run(["doctor", "--list", "--only", "disk"]) == 0
     assert capsys.readouterr().out == (
         "disk\n"
-        "  disk.space  Is there room for stacks and weights on every file system that they go to?\n"
-        "  disk.links  Are stacks hard links from uv's cache, or copies?\n"
+        "  disk.space     Is there room for stacks and weights on every file system that they go to?\n"
+        "  disk.writable  Can the folders be written to that stacks, weights and caches go to?\n"
+        "  disk.links     Are stacks hard links from uv's cache, or copies?\n"
     )
     assert run(["doctor", "--list", "--output", "json"]) == 0
     rows = read_json(capsys)["data"]["checks"]

@@ -61,7 +61,7 @@ def test_detect(table: str, capsys: Capture) -> None:
 def test_profiles(table: str, capsys: Capture) -> None:
     assert run(["profiles", "--paste", table, "--output", "json"]) == 0
     fitting = [row["name"] for row in load(capsys)["data"]["profiles"] if row["fits"]]
-    assert fitting == ["blackwell", "cpu"]
+    assert fitting == ["blackwell", "cuda12", "cpu"]
 
 
 def test_a_file_that_is_no_output_of_any_tool(tmp_path: Path, capsys: Capture) -> None:

@@ -85,7 +85,10 @@ def test_the_system_decides(host: Host, system: System) -> None:
         (make_distribution("fedora"), "sudo dnf install akmod-nvidia xorg-x11-drv-nvidia-cuda"),
         (make_distribution("rocky", "rhel"), "sudo dnf install nvidia-open"),
         (make_distribution("arch"), "sudo pacman -Syu nvidia-open nvidia-utils"),
-        (make_distribution("sles", "suse"), "sudo zypper install nvidia-open"),
+        (
+            make_distribution("sles", "suse"),
+            "install NVIDIA's driver as in https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/suse.html",
+        ),
         (make_distribution("nixos"), "sudo nixos-rebuild switch"),
         (make_host(system="Windows", distribution=None), "Start-Process https://www.nvidia.com/drivers"),
         (make_host(container="docker"), "on the host, not in this container: "),

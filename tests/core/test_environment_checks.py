@@ -14,6 +14,7 @@ from provision.core.architecture_check import choose_code
 from provision.core.compiled_code import Runs
 from provision.core.cuda_family import CudaBuild, parse_build
 from provision.core.environment_checks import ENVIRONMENT_CHECKS
+from provision.model.checkup import Shell
 from provision.model.environment import (
     EnvironmentKind,
     EnvironmentReport,
@@ -278,7 +279,8 @@ def test_what_comes_from_outside(tmp_path: Path) -> None:
     foreign.mkdir()
     write(environment.site / "foreign.pth", f"{foreign}\n")
     finding = check("stack.isolation", environment)
-    assert (finding.severity, finding.cure) == (Severity.WARN, None)
+    assert finding.severity is Severity.WARN
+    assert finding.cure == f"set include-system-site-packages = false in {environment.prefix}/pyvenv.cfg"
     assert finding.evidence == (
         f"pyvenv.cfg lets in the packages of {environment.base / 'bin'}; foreign.pth adds {foreign}"
     )
@@ -297,7 +299,8 @@ def test_a_module_in_front_and_the_users_packages() -> None:
         "/home/ada/.local/lib/python3.12/site-packages comes first, with torch, numpy",
         cure="export PYTHONNOUSERSITE=1",
     )
-    assert run_check("stack.isolation", report, WINDOWS).cure == "$env:PYTHONNOUSERSITE = 1"
+    windows = run_check("stack.isolation", report, WINDOWS, Shell.POWERSHELL)
+    assert windows.cure == "$env:PYTHONNOUSERSITE = '1'"
 
 
 def test_an_editable_installation_may_add_its_folder(environment: Environment, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from provision.core.shells import find_shell, render_export, render_unset
+from provision.core.shells import find_shell, render_export, render_rename, render_unset, render_word
 from provision.model.checkup import Shell
 
 _WINDOWS_MODULES = (
@@ -59,3 +59,24 @@ def test_sh_takes_them() -> None:
     assert sh is not None
     said = subprocess.run([sh, "-c", lines], capture_output=True, text=True, check=True)
     assert said.stdout == "1\ngone\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "word", "written"),
+    [
+        (Shell.POSIX, "/srv/app", "/srv/app"),
+        (Shell.POSIX, "/srv/my app", "'/srv/my app'"),
+        (Shell.FISH, "/srv/$HOME", "'/srv/$HOME'"),
+        (Shell.POWERSHELL, r"C:\app", r"C:\app"),
+        (Shell.POWERSHELL, "it's", "'it''s'"),
+        (Shell.CMD, r"C:\my app", r'"C:\my app"'),
+        (Shell.CMD, "", '""'),
+    ],
+)
+def test_one_argument(shell: Shell, word: str, written: str) -> None:
+    assert render_word(shell, word) == written
+
+
+def test_a_file_gets_another_name() -> None:
+    assert render_rename(Shell.POSIX, "a b", "c") == "mv 'a b' c"
+    assert render_rename(Shell.CMD, "a b", "c") == 'move "a b" c'

@@ -77,9 +77,7 @@ def _conditions(facts):
 UNKNOWN = {
     "gpu-unknown": "Whether this machine has an NVIDIA GPU, and which, is unknown: no source could be read."
 }
-NO_GPU = {
-    "no-gpu": "No NVIDIA GPU was found: neither NVIDIA's driver library nor nvidia-smi is on this machine."
-}
+NO_GPU = {"no-gpu": "No GPU was found: neither NVIDIA's driver library nor nvidia-smi is on this machine."}
 ABSENT = {"nvidia-module": "absent", "nvml": "absent"}
 TABLE = """\
 | NVIDIA-SMI 440.64       Driver Version: 440.64       CUDA Version: 10.2     |

@@ -19,7 +19,11 @@ _NAME_ROW = re.compile(
     r"[ \t]{0,16}\| ([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) {1,40}(\S[^|]{0,60}?) {0,60}\|"
 )
 _MEMORY_CELL = re.compile(r"(\d{1,9})/(\d{1,9}) MB *\|")
-_NOT_LOADED = "AMDSMI_STATUS_DRIVER_NOT_LOADED"
+_NOT_LOADED = re.compile(
+    r"AMDSMI_STATUS_DRIVER_NOT_LOADED|driver not initialized \(amdgpu not found in modules\)"
+)
+# The first eight digits of its UUIDs end in the device id.
+_UUID = re.compile(r"[0-9a-f]{2}ff([0-9a-f]{4})-0000-1000-[0-9a-f]{4}-[0-9a-f]{12}")
 _BORDER = re.compile(r"\+-{10,}")
 
 _STATIC_GPU = re.compile(r"^[ \t]{0,16}GPU: {1,4}(\d{1,3})[ \t]{0,16}$", re.MULTILINE)
@@ -43,12 +47,12 @@ def parse_amd_smi(text: str) -> SourceReport:
 
     The error of its library says that amdgpu is not loaded.
     """
-    if _HEADER.search(text) or _VERSION_LINE.search(text):
-        return _parse_table(text)
-    if _NOT_LOADED in text:
+    if _NOT_LOADED.search(text):
         message = "AMD's software is installed, but its kernel driver amdgpu is not loaded."
         absent = Condition(id=ConditionId.DRIVER_NOT_LOADED, message=message)
         return SourceReport(conditions=(absent, build_plain(ConditionId.ERROR)), vendor=Vendor.AMD)
+    if _HEADER.search(text) or _VERSION_LINE.search(text):
+        return _parse_table(text)
     return parse_amd_smi_static(text)
 
 
@@ -141,7 +145,7 @@ def _render_quantity(item: object) -> str | None:
 
 
 def _build_static(keys: dict[str, str]) -> Gpu:
-    device = _DEVICE_ID.fullmatch(keys.get("ASIC.DEVICE_ID", ""))
+    device = _DEVICE_ID.fullmatch(keys.get("ASIC.DEVICE_ID", "")) or _UUID.fullmatch(keys.get("UUID", ""))
     target = _TARGET.match(keys.get("ASIC.TARGET_GRAPHICS_VERSION", ""))
     size = _SIZE.fullmatch(keys.get("VRAM.SIZE", ""))
     bus = keys.get("BUS.BDF") or keys.get("BDF", "")
@@ -173,7 +177,9 @@ def _build_lact(match: re.Match[str], block: str) -> Gpu:
 
 
 def _recognise_amd_smi(text: str) -> bool:
-    return bool(_HEADER.search(text) or _VERSION_LINE.search(text)) or _NOT_LOADED in text
+    if _HEADER.search(text) or _VERSION_LINE.search(text):
+        return True
+    return "AMDSMI" in text and _NOT_LOADED.search(text) is not None
 
 
 def _recognise_static(text: str) -> bool:

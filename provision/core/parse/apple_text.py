@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from provision.core.parse.json_excerpt import get_mapping, get_mappings, get_text, parse_json_excerpts
 from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport, TextSource
-from provision.model.facts import Condition, ConditionId, Gpu, Vendor
+from provision.model.facts import ConditionId, Gpu, Vendor
 
 _CHIPSET = re.compile(r"^[ \t]{0,32}Chipset Model: \S", re.MULTILINE)
 _HARDWARE = re.compile(r"^[ \t]{0,32}Hardware Overview:[ \t]*$", re.MULTILINE)
@@ -25,6 +25,7 @@ _BRAND = re.compile(r"^[ \t]{0,16}machdep\.cpu\.brand_string(?:: | = |=)(\S.{0,1
 _BRAND_ALONE = re.compile(
     r"\s{0,40}(?:[^\n]{0,60}brand_string\s{1,8})?(Apple M\d{1,2}(?: Pro| Max| Ultra)?)\s{0,40}"
 )
+_MEMORY = re.compile(r"^[ \t]{0,16}hw\.memsize(?:: | = |=)(\d{1,15})[ \t]*$", re.MULTILINE)
 _ARM64 = re.compile(r"^[ \t]{0,16}hw\.optional\.arm64(?:: | = |=)1[ \t]*$", re.MULTILINE)
 
 
@@ -41,6 +42,7 @@ def parse_system_profiler(text: str) -> SourceReport:
         vendor=Vendor.APPLE if apple else None,
         system="Darwin",
         machine="arm64" if apple else "x86_64",
+        memory_bytes=_read_size(hardware.get("Memory", "")),
         cpu_model=chip or next((gpu.name for gpu in gpus if gpu.vendor is Vendor.APPLE), None),
     )
 
@@ -50,13 +52,14 @@ def parse_sysctl(text: str) -> SourceReport:
     brand = _BRAND.search(text) or _BRAND_ALONE.fullmatch(text[:200])
     model = None if brand is None else brand[1].strip()
     apple = _ARM64.search(text) is not None or (model or "").startswith("Apple ")
-    conditions: list[Condition] = [build_plain(ConditionId.MACOS)]
+    memory = _MEMORY.search(text)
     return SourceReport(
-        conditions=tuple(conditions),
+        conditions=(build_plain(ConditionId.MACOS),),
         vendor=Vendor.APPLE if apple else None,
         system="Darwin",
         machine="arm64" if apple else None if model is None else "x86_64",
         cpu_model=model,
+        memory_bytes=None if memory is None else int(memory[1]),
     )
 
 
@@ -110,6 +113,12 @@ def _build_gpu(keys: dict[str, str]) -> Gpu:
         vendor=vendor,
         pci_id=f"{maker}:{device[1]}" if device and maker and vendor is not Vendor.APPLE else None,
     )
+
+
+def _read_size(text: str) -> int | None:
+    """The bytes of "16 GB", which are of 1024 to the power of three."""
+    match = _SIZE.fullmatch(text)
+    return None if match is None else int(match[1]) * (2**30 if match[2] == "GB" else 2**20)
 
 
 def _choose_vendor(text: str, name: str) -> Vendor | None:

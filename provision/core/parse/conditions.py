@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from provision.model.facts import Condition, ConditionId, Gpu, Reading
+from provision.core.visible_devices import (
+    NOTHING_VISIBLE,
+    choose_visible,
+    find_invalid_entry,
+    names_instances,
+)
+from provision.model.facts import Condition, ConditionId, Gpu, Reading, Vendor
 
 _EXCERPT_LIMIT = 120
-# The CUDA runtime reads up to the first index that does not exist; these are what people set for "none".
-_NOTHING_VISIBLE = ("", "-1", "none", "NoDevFiles")
 
 
 def build_excerpt(text: str) -> str:
@@ -21,7 +25,7 @@ def build_excerpt(text: str) -> str:
 
 def build_no_gpu(asked: str) -> Condition:
     """There is surely none, or nothing hints at one."""
-    return Condition(id=ConditionId.NO_GPU, message=f"No NVIDIA GPU was found: {asked}.")
+    return Condition(id=ConditionId.NO_GPU, message=f"No GPU was found: {asked}.")
 
 
 def build_gpu_unknown() -> Condition:
@@ -33,6 +37,19 @@ def build_gpu_unknown() -> Condition:
 def build_gpu_not_answering(devices: Sequence[str]) -> Condition:
     """On the bus, but no driver speaks for it."""
     message = f"The PCI bus shows {', '.join(devices)}, but no NVIDIA driver answered."
+    return Condition(id=ConditionId.GPU_NOT_ANSWERING, message=message)
+
+
+def build_listed_card(cards: Sequence[Gpu]) -> Condition:
+    """A list of devices, such as Windows', shows NVIDIA's cards and nothing of NVIDIA's answers."""
+    names = ", ".join(dict.fromkeys(gpu.name or gpu.pci_id or "a card without a name" for gpu in cards))
+    message = f"The list of devices shows {names}, but no NVIDIA driver answered."
+    return Condition(id=ConditionId.GPU_NOT_ANSWERING, message=message)
+
+
+def build_gpu_unserved(devices: Sequence[str]) -> Condition:
+    """Cards of AMD or Intel on the bus that no kernel driver of theirs holds."""
+    message = f"The PCI bus shows {', '.join(devices)}: no driver serves it."
     return Condition(id=ConditionId.GPU_NOT_ANSWERING, message=message)
 
 
@@ -100,11 +117,12 @@ def build_compute_capability_unknown(gpu: Gpu) -> Condition:
     return Condition(id=ConditionId.COMPUTE_CAPABILITY_UNKNOWN, message=message)
 
 
-def build_compute_capability_by_name(gpu: Gpu) -> Condition:
-    """The driver does not tell, the name does."""
+def build_compute_capability_by_name(gpu: Gpu, *, by_name: bool) -> Condition:
+    """The driver does not tell; the name does, or where that says nothing the PCI id."""
+    what = "its name" if by_name else f"its PCI id {gpu.pci_id}"
     message = (
-        f"The compute capability of {gpu.name}, {gpu.compute_capability_by_name}, was inferred from its "
-        "name, since the driver does not say."
+        f"The compute capability of {gpu.name or 'a GPU without a name'}, {gpu.compute_capability_by_name}, "
+        f"was inferred from {what}, since the driver does not say."
     )
     return Condition(id=ConditionId.COMPUTE_CAPABILITY_BY_NAME, message=message)
 
@@ -160,15 +178,34 @@ def build_ambiguous_name(gpu: Gpu) -> Condition:
 
 def build_mig_enabled(index: int, gpu: Gpu) -> Condition:
     """A process sees one instance of such a GPU, with a share of its memory."""
-    message = f"GPU {index} ({gpu.name}) is in MIG mode: a process gets one of its instances, not all of it."
+    message = (
+        f"GPU {index} ({gpu.name}) is in MIG mode: a process gets an instance of it at most, never all of it."
+    )
     return Condition(id=ConditionId.MIG, message=message)
 
 
-def build_cuda_visible_devices(value: str) -> Condition:
+def build_cuda_visible_devices(value: str, gpus: Sequence[Gpu]) -> Condition:
     """The GPUs reported are all that the driver has; CUDA programs see the selection."""
-    seen = "no GPU" if value.strip() in _NOTHING_VISIBLE else "that selection"
-    message = f"CUDA_VISIBLE_DEVICES is {build_excerpt(value)}: CUDA programs see {seen}."
-    return Condition(id=ConditionId.CUDA_VISIBLE_DEVICES, message=message)
+    nvidia = [gpu for gpu in gpus if gpu.vendor in {None, Vendor.NVIDIA}]
+    visible = choose_visible(value, nvidia)
+    said = f"CUDA_VISIBLE_DEVICES is {build_excerpt(value)}: CUDA programs see"
+    if names_instances(value):
+        seen = "the MIG instances that it names"
+    elif value.strip() in NOTHING_VISIBLE:
+        seen = "no GPU"
+    elif not nvidia:
+        seen = "that selection"
+    elif (entry := find_invalid_entry(value, nvidia)) is not None:
+        seen = f"{_count_visible(visible, nvidia)}, since the list ends at {build_excerpt(entry)}"
+    else:
+        seen = _count_visible(visible, nvidia)
+    return Condition(id=ConditionId.CUDA_VISIBLE_DEVICES, message=f"{said} {seen}.")
+
+
+def _count_visible(visible: Sequence[Gpu], gpus: Sequence[Gpu]) -> str:
+    if not visible:
+        return "no GPU"
+    return "the one GPU" if len(gpus) == 1 else f"{len(visible)} of {len(gpus)} GPUs"
 
 
 def build_wsl(version: int) -> Condition:

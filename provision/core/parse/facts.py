@@ -11,24 +11,19 @@ from provision.core.architecture import GpuNames, build_identity
 from provision.core.parse.conditions import (
     build_container,
     build_cuda_visible_devices,
-    build_gpu_not_answering,
-    build_gpu_unknown,
-    build_no_gpu,
     build_wsl,
 )
 from provision.core.parse.gpu_conditions import is_on_arm, is_splittable, judge_driver, judge_gpus
-from provision.core.parse.gpu_merge import LISTS_OF_DEVICES, choose_gpus, judge_vendor
+from provision.core.parse.gpu_merge import choose_gpus, judge_vendor
 from provision.core.parse.host import parse_environment, parse_host
-from provision.core.parse.pci import PciReport, parse_pci
+from provision.core.parse.pci import parse_pci
 from provision.core.parse.plain_conditions import build_plain
+from provision.core.parse.presence import judge_presence, leave_out_idle_cards
 from provision.core.parse.reports import is_pasted, parse_form, parse_readings
 from provision.core.parse.source_report import SourceReport
 from provision.model.facts import Condition, ConditionId, Facts, Gpu, Host, Probe, Reading, Vendor
 
-# The kernel module does not load without a GPU, so these contradict a bus that shows none.
-_DRIVER_IS_LOADED = (ConditionId.DRIVER_MISMATCH, ConditionId.GPU_LOST, ConditionId.NO_DEVICE)
 _NVIDIA_IS_IN = (Vendor.NVIDIA, Vendor.MIXED)
-_ASKED_OF_NVIDIA = ("nvml", "nvidia-smi")
 _MODULE_VERSION = re.compile(r"\b\d{2,4}\.\d{1,3}(?:\.\d{1,3})?\b")
 
 
@@ -41,14 +36,14 @@ def parse_probe(probe: Probe, names: GpuNames | None = None) -> Facts:
     host = parse_host(probe)
     reports = parse_readings(probe, host)
     pasted = is_pasted(probe)
-    choice = choose_gpus(reports if pasted else _leave_out_idle_cards(reports))
+    choice = choose_gpus(reports if pasted else leave_out_idle_cards(reports, names))
     found = _apply_override(choice.gpus, reports.get("override"))
     gpus = tuple(build_identity(gpu, names) for gpu in found)
     module = parse_module_version(probe.get("nvidia-module"))
     verdict: tuple[Condition, ...] = ()
     vendor = _judge_pasted(gpus, reports)
     if not pasted:
-        vendor, verdict = _judge_presence(gpus, reports, parse_pci(probe.get("pci"), host), module)
+        vendor, verdict = judge_presence(gpus, reports, parse_pci(probe.get("pci"), host), module)
     driver = next((report.driver for report in reports.values() if report.driver), module)
     cuda = next((r.cuda_driver_version for r in reports.values() if r.cuda_driver_version), None)
     host = _complete_host(host, reports, gpus) if pasted else host
@@ -67,7 +62,7 @@ def parse_probe(probe: Probe, names: GpuNames | None = None) -> Facts:
             (
                 _build_all(parse_form(probe)),
                 *(report.conditions for report in reports.values()),
-                (*verdict, *judge_gpus(gpus, cuda)),
+                (*verdict, *judge_gpus(gpus, cuda, names)),
                 (*_build_all((*mixed, *idle)), *of_driver, *of_host),
             )
         ),
@@ -99,49 +94,6 @@ def _apply_override(gpus: tuple[Gpu, ...], override: SourceReport | None) -> tup
     return apply_overrides(gpus, override)
 
 
-def _leave_out_idle_cards(reports: Mapping[str, SourceReport]) -> dict[str, SourceReport]:
-    """Of this machine, a list of devices shows what no driver answers for, and GPUs of the processor.
-
-    NVIDIA's cards there only add to what the driver said, and where it said nothing they are no GPUs yet.
-    """
-    answered = any(report.gpus for name, report in reports.items() if name not in LISTS_OF_DEVICES)
-    if answered:
-        return dict(reports)
-    return {
-        name: replace(
-            report,
-            gpus=tuple(
-                gpu for gpu in report.gpus if gpu.vendor not in {None, Vendor.NVIDIA} and not gpu.integrated
-            ),
-        )
-        if name in LISTS_OF_DEVICES
-        else report
-        for name, report in reports.items()
-    }
-
-
-def _judge_presence(
-    gpus: Sequence[Gpu], reports: Mapping[str, SourceReport], pci: PciReport, module: str | None
-) -> tuple[Vendor | None, tuple[Condition, ...]]:
-    """Whose GPU it is, and what is to be said when none was read: none, not answering, or not known."""
-    override = reports.get("override")
-    settled = override.vendor if override is not None and override.vendor else judge_vendor(gpus)
-    if settled is not None:
-        return settled, ()
-    said = {condition.id for report in reports.values() for condition in report.conditions}
-    if pci.nvidia:
-        return Vendor.NVIDIA, () if ConditionId.NO_DEVICE in said else (build_gpu_not_answering(pci.nvidia),)
-    loaded = module is not None or not said.isdisjoint(_DRIVER_IS_LOADED)
-    told = next((r.vendor for r in reports.values() if r.vendor not in {None, Vendor.NONE}), None)
-    if not loaded and (told is not None or pci.conclusive):
-        return (told, ()) if told else (Vendor.NONE, (build_no_gpu("the PCI bus shows none"),))
-    if loaded or any(report.nvidia for report in reports.values()):
-        return Vendor.NVIDIA, () if ConditionId.NO_DEVICE in said else (build_gpu_unknown(),)
-    if any(report.found for name, report in reports.items() if name in _ASKED_OF_NVIDIA):
-        return None, (build_gpu_unknown(),)
-    return Vendor.NONE, (build_no_gpu("neither NVIDIA's driver library nor nvidia-smi is on this machine"),)
-
-
 def _judge_pasted(gpus: Sequence[Gpu], reports: Mapping[str, SourceReport]) -> Vendor | None:
     """Whose GPU a pasted text is about; None where it does not say."""
     if gpus:
@@ -162,6 +114,7 @@ def _complete_host(host: Host, reports: Mapping[str, SourceReport], gpus: Sequen
         machine=host.machine or next((r.machine for r in told if r.machine), "aarch64" if on_arm else ""),
         distribution=host.distribution or next((r.distribution for r in told if r.distribution), None),
         cpu_model=host.cpu_model or next((r.cpu_model for r in told if r.cpu_model), None),
+        memory_bytes=host.memory_bytes or next((r.memory_bytes for r in told if r.memory_bytes), None),
         wsl=host.wsl or (2 if ConditionId.WSL in said else None),
     )
 
@@ -177,7 +130,7 @@ def _merge(groups: Iterable[Sequence[Condition]]) -> tuple[Condition, ...]:
 
 def _judge_host(host: Host, cuda_visible_devices: str | None, gpus: Sequence[Gpu]) -> Iterator[Condition]:
     if cuda_visible_devices is not None:
-        yield build_cuda_visible_devices(cuda_visible_devices)
+        yield build_cuda_visible_devices(cuda_visible_devices, gpus)
     if host.wsl is not None:
         yield build_wsl(host.wsl)
     if host.container is not None:

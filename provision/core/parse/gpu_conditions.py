@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from provision.core.architecture import GpuNames, choose_capability_by_name
 from provision.core.parse.conditions import (
     build_ambiguous_name,
     build_arch_dropped,
@@ -78,8 +79,8 @@ _SOLD_GIB = {
 }
 
 
-def judge_gpus(gpus: Sequence[Gpu], cuda: str | None) -> Iterator[Condition]:
-    """What is to be said of the GPUs; `cuda` is the newest that the driver serves."""
+def judge_gpus(gpus: Sequence[Gpu], cuda: str | None, names: GpuNames | None) -> Iterator[Condition]:
+    """What is to be said of the GPUs. `cuda` is the newest that the driver serves, `names` what inferred the rest."""
     nvidia = [gpu for gpu in gpus if gpu.vendor in {None, Vendor.NVIDIA}]
     yield from _judge_number(gpus)
     for index, gpu in enumerate(gpus):
@@ -90,7 +91,7 @@ def judge_gpus(gpus: Sequence[Gpu], cuda: str | None) -> Iterator[Condition]:
     for gpu in nvidia:
         if _is_modified(gpu):
             yield build_modified_memory(gpu)
-    yield from _judge_capabilities(nvidia)
+    yield from _judge_capabilities(nvidia, names)
 
 
 def judge_driver(driver: str | None, cuda: str | None, gpus: Sequence[Gpu]) -> Iterator[Condition]:
@@ -180,11 +181,12 @@ def _is_modified(gpu: Gpu) -> bool:
     return sold is not None and gpu.memory_mib is not None and gpu.memory_mib > sold * 1024
 
 
-def _judge_capabilities(gpus: Sequence[Gpu]) -> Iterator[Condition]:
+def _judge_capabilities(gpus: Sequence[Gpu], names: GpuNames | None) -> Iterator[Condition]:
     """One sentence for each kind of GPU, not for each GPU."""
     for gpu in {gpu.name: gpu for gpu in gpus if gpu.compute_capability is None}.values():
         if gpu.compute_capability_by_name is not None:
-            yield build_compute_capability_by_name(gpu)
+            named = names is not None and choose_capability_by_name(gpu.name, names) is not None
+            yield build_compute_capability_by_name(gpu, by_name=named)
             continue
         if (gpu.name or "").endswith("..."):
             yield build_ambiguous_name(gpu)

@@ -11,15 +11,16 @@ from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport, TextSource
 from provision.model.facts import Condition, ConditionId, Vendor
 
-_OS_ID = re.compile(r"^[ \t]{0,16}ID=[\"']?[a-z0-9][\w.-]{0,60}[\"']?[ \t]*$", re.MULTILINE)
+_OS_ID = re.compile(r"^[ \t]{0,16}ID=[\"']?[a-z][\w.-]{0,60}[\"']?[ \t]*$", re.MULTILINE)
 # Other files have a name too: two of these must stand beside the id.
 _OS_KEYS = re.compile(
     r"^[ \t]{0,16}(NAME|PRETTY_NAME|VERSION_ID|ID_LIKE|HOME_URL|BUG_REPORT_URL|ANSI_COLOR|BUILD_ID)=",
     re.MULTILINE,
 )
 _OS_LINE = re.compile(r"^[ \t]{0,16}([A-Z][A-Z0-9_]{1,40}=.{0,300})$", re.MULTILINE)
-_X86 = re.compile(r"^[ \t]{0,16}(?:vendor_id|cpu family|cpu MHz)[ \t]{0,16}: \S", re.MULTILINE)
-_ARM = re.compile(r"^[ \t]{0,16}CPU (?:implementer|part)[ \t]{0,16}: 0x[0-9a-f]", re.MULTILINE)
+# The kernel sets a tab before each colon, which may have become a blank.
+_X86 = re.compile(r"^[ \t]{0,16}(?:vendor_id|cpu family|cpu MHz)[ \t]{1,16}: \S", re.MULTILINE)
+_ARM = re.compile(r"^[ \t]{0,16}CPU (?:implementer|part)[ \t]{1,16}: 0x[0-9a-f]", re.MULTILINE)
 _CPU_KEY = re.compile(
     r"^[ \t]{0,16}(model name|Model|flags|Features)[ \t]{0,16}: (\S.{0,8000})$", re.MULTILINE
 )

@@ -36,6 +36,7 @@ _MEMORY = re.compile(r"(\d{1,9})(?: MiB)?")
 _CAPABILITY = re.compile(r"\d+\.\d+")
 _BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 _DEVICE_ID = re.compile(r"(?:0x)?([0-9A-Fa-f]{4})10DE", re.IGNORECASE)
+FIRST_XML_GPU = re.compile(r'<gpu id="[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.')
 _VERSION_TAGS = {"driver_version", "kmd_version", "cuda_version", "cuda_umd_version"}
 # What stands where a driver has no answer, with or without brackets.
 _NO_ANSWER = re.compile(
@@ -153,26 +154,35 @@ def parse_xml(text: str) -> SourceReport:
 
 
 def read_elements(text: str) -> Iterator[Element]:
-    """The elements as they are closed, until the text ends or is no XML any more.
+    """The elements as they are closed, until the text ends or is no XML any more; last a GPU that was cut off.
 
     It is read from the root element on, so that a document type cannot declare entities; where the root was
     cut off, from the first GPU on.
     """
     start, root = text.find("<nvidia_smi_log"), ""
     if start < 0:
-        start, root = text.find("<gpu id="), "<nvidia_smi_log>"
+        first = FIRST_XML_GPU.search(text)
+        start, root = -1 if first is None else first.start(), "<nvidia_smi_log>"
     if start < 0:
         return
     from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
-    parser: XMLPullParser[Element] = XMLPullParser(["end"])
+    parser: XMLPullParser[Element] = XMLPullParser(["start", "end"])
+    cut: Element | None = None
     try:
         parser.feed(root + text[start:])
         for event in parser.read_events():
-            if isinstance(event[-1], Element):
-                yield event[-1]
+            element = event[-1]
+            if not isinstance(element, Element):
+                continue
+            if element.tag == "gpu":
+                cut = element if event[0] == "start" else None
+            if event[0] == "end":
+                yield element
     except (ParseError, ValueError):
-        return
+        pass  # what was read until then counts
+    if cut is not None and cut.findtext("product_name"):
+        yield cut
 
 
 def _build_xml_gpu(element: Element) -> Gpu:

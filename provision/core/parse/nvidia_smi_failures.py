@@ -73,7 +73,7 @@ def _build_mismatch(match: re.Match[str]) -> Condition:
 _FAILURES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Condition]], ...] = (
     (re.compile(r"Driver/library version mismatch"), _build_mismatch),
     (
-        re.compile(r"couldn't communicate with the NVIDIA driver|Driver Not Loaded"),
+        re.compile(r"could(?:n['\u2019]t| not) communicate with the NVIDIA driver|Driver Not Loaded"),
         lambda _: build_driver_not_loaded(),
     ),
     (

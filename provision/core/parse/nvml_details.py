@@ -78,7 +78,7 @@ def _judge_mig(gpu: GpuDetails) -> Iterator[Condition]:
         return
     which = f"GPU {gpu.index} ({gpu.name})"
     if gpu.mig_instances is None:
-        message = f"{which} is in MIG mode: a process gets one of its instances, not all of it."
+        message = f"{which} is in MIG mode: a process gets an instance of it at most, never all of it."
     elif not gpu.mig_instances:
         plain = f"{which} is in MIG mode and has no instance: CUDA programs cannot use it."
         yield Condition(id=ConditionId.MIG_NO_INSTANCES, message=plain)

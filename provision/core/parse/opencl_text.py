@@ -26,6 +26,13 @@ _LIST = re.compile(
 _LONG = re.compile(r"^[ \t]{0,16}Number of platforms:?[ \t]{1,80}\d{1,3}[ \t]*$", re.MULTILINE)
 # AMD's program has a colon and tabs between key and value, the usual one nothing but blanks.
 _LONG_KEY = re.compile(r"^[ \t]{0,16}([A-Z][A-Za-z ()]{1,50}?)(:\t[ \t]{0,80}| {2,80})([^\s:].{0,300})$")
+# Of a selection of its lines: one that no other program has, and one that names a device.
+_SELECTED = re.compile(
+    r"^[ \t]{0,16}(?:Device Board Name \(AMD\)|Device OpenCL C Version|Device Vendor ID|Device Version {3,80}OpenCL"
+    r"|Max compute units|Platform Version {3,80}OpenCL) {1,80}\S",
+    re.MULTILINE,
+)
+_NAMED = re.compile(r"^[ \t]{0,16}Device (?:Board Name \(AMD\)|Name) {3,80}\S", re.MULTILINE)
 # Behind it the program asks again for what it has already told.
 _LONG_END = "NULL platform behavior"
 _PROCESSOR = re.compile(r"\bCPU\b|Core\(TM\)|Xeon|Ryzen \d|EPYC|^cpu-|\bpthread\b|llvmpipe|FPGA")
@@ -41,7 +48,8 @@ _RELEASE = re.compile(r"\d{2,4}(?:\.\d{1,6}){1,3}")
 
 def parse_clinfo(text: str) -> SourceReport:
     """Either text form. `driver` is NVIDIA's or Intel's; AMD's OpenCL prints no version of amdgpu."""
-    devices = list(_read_long(text)) if _LONG.search(text) else list(_read_list(text))
+    long = _LONG.search(text) or not _LIST.search(text)
+    devices = list(_read_long(text) if long else _read_list(text))
     return _build_report(devices)
 
 
@@ -98,7 +106,7 @@ def _build_gpu(through: str, keys: dict[str, str]) -> Gpu:
     vendor = _choose_vendor(through, keys)
     name = keys.get("Device Name", "").strip()
     target = _TARGET.match(name)
-    if target is not None:
+    if target is not None or not name:
         name = keys.get("Device Board Name (AMD)", "").strip()
     memory = re.match(r"\d{1,15}", keys.get("Global memory size", ""))
     device = get_number(keys.get("Device ID"))
@@ -164,14 +172,16 @@ def _read_long(text: str) -> Iterator[tuple[str, dict[str, str]]]:
             key = _LONG_NAMES.get(key, key)
         if key == "Platform Name":
             through = value
-        if key in {"Platform Name", "Device Name", "Device Type"} and key in keys and "Device Name" in keys:
+        if key in _BEGINNINGS and key in keys and not _NAMES.isdisjoint(keys):
             yield through, keys
             keys = {}
         keys.setdefault(key, value)
-    if "Device Name" in keys:
+    if not _NAMES.isdisjoint(keys):
         yield through, keys
 
 
+_NAMES = {"Device Name", "Device Board Name (AMD)"}
+_BEGINNINGS = {"Platform Name", "Device Name", "Device Type", "Device Vendor", "Device Board Name (AMD)"}
 # AMD's program leaves the word "Device" out.
 _LONG_NAMES = {
     "Name": "Device Name",
@@ -182,7 +192,9 @@ _LONG_NAMES = {
 
 
 def _recognise_clinfo(text: str) -> bool:
-    return _LONG.search(text) is not None or _LIST.search(text) is not None
+    if _LONG.search(text) or _LIST.search(text):
+        return True
+    return _SELECTED.search(text) is not None and _NAMED.search(text) is not None
 
 
 def _recognise_json(text: str) -> bool:

@@ -9,13 +9,15 @@ from msgspec import Struct
 from provision.core.parse.json_text import parse_json
 from provision.core.parse.pci_devices import PciEntry, build_pci_report
 from provision.core.parse.source_report import SourceReport
-from provision.model.facts import ConditionId, Host, Reading
+from provision.model.facts import ConditionId, Host, Reading, Vendor
 
 _NVIDIA = "0x10de"
 # The kernel's drivers for the GPUs of AMD and Intel. NVIDIA's cards count only when its software answers.
 _DRIVERS = ("amdgpu", "i915", "xe")
 # Of a live bus, the drivers' state is said better by `machine_state.py`.
-_SAID_OF_THE_BUS = (ConditionId.NPU_PRESENT, ConditionId.BMC_VGA_PRESENT)
+_SAID_OF_THE_BUS = (ConditionId.NPU_PRESENT, ConditionId.BMC_VGA_PRESENT, ConditionId.NOUVEAU)
+_OTHER_MAKERS = {"0x1002": Vendor.AMD, "0x8086": Vendor.INTEL}
+_MAKER_NAMES = {"0x1002": "AMD", "0x8086": "Intel"}
 
 
 class PciDevice(Struct, frozen=True, kw_only=True, rename={"pci_class": "class"}):
@@ -50,11 +52,14 @@ class PciDocument(Struct, frozen=True, kw_only=True):
 class PciReport(Struct, frozen=True, kw_only=True):
     """NVIDIA's display devices, as phrases; `conclusive` when none on the bus means that there is none.
 
+    `unserved` are those of AMD and Intel without a driver of theirs, `unserved_vendor` whose the first is.
     `display` and `accelerators` are the devices of all makers, in the order of the bus.
     """
 
     nvidia: tuple[str, ...]
     conclusive: bool
+    unserved: tuple[str, ...] = ()
+    unserved_vendor: Vendor | None = None
     display: tuple[PciDevice, ...] = ()
     accelerators: tuple[PciDevice, ...] = ()
 
@@ -66,10 +71,17 @@ def parse_pci(reading: Reading | None, host: Host) -> PciReport:
         return PciReport(nvidia=(), conclusive=False)
     counts = Counter(_render_device(device) for device in document.display if device.vendor == _NVIDIA)
     nvidia = tuple(f"{count} x NVIDIA {device}" for device, count in counts.items())
+    unserved = [
+        device
+        for device in document.display
+        if device.vendor in _OTHER_MAKERS and device.driver not in _DRIVERS
+    ]
     usual = host.wsl is None and host.machine in {"x86_64", "AMD64"}
     return PciReport(
         nvidia=nvidia,
         conclusive=usual and document.devices > 0,
+        unserved=tuple(f"{_MAKER_NAMES[device.vendor]} {_render_device(device)}" for device in unserved),
+        unserved_vendor=_OTHER_MAKERS[unserved[0].vendor] if unserved else None,
         display=document.display,
         accelerators=document.accelerators,
     )

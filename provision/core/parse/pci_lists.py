@@ -15,6 +15,8 @@ _PACKAGE_LINE = re.compile(
     r"^[ \t]{0,16}driver {0,8}: [\w.+-]{1,80} - (?:distro|third-party)\b", re.MULTILINE
 )
 _MODALIAS = re.compile(r"pci:v0000([0-9A-F]{4})d0000([0-9A-F]{4})sv")
+_DRIVERS_HEADING = re.compile(r"[ \t]{0,16}== /sys/devices/")
+_DRIVERS_KEY = re.compile(r"[ \t]{0,16}(modalias|vendor|model) {1,8}: (.{0,400})")
 _NOT_INSTALLED = Condition(
     id=ConditionId.NO_DRIVER_INSTALLED,
     message="The text lists drivers that could be installed, and none that is.",
@@ -37,23 +39,25 @@ def parse_ghw(text: str) -> SourceReport:
 
 def parse_ubuntu_drivers(text: str) -> SourceReport:
     """`ubuntu-drivers devices`: blocks of `key : value`, the packages that would drive the device last."""
-    entries: list[PciEntry] = []
-    ids: re.Match[str] | None = None
-    vendor = ""
-    for line in text.splitlines():
-        key, _, value = (part.strip() for part in line.partition(":"))
-        if key == "modalias":
-            ids = _MODALIAS.match(value)
-        elif key == "vendor":
-            vendor = value
-        elif key == "model":
-            entries.extend([_build_model(vendor, value, ids)] if vendor else [])
-            vendor, ids = "", None
+    entries = [_build_model(keys) for keys in _read_drivers_blocks(text) if len(keys) > 1]
     report = build_pci_report(entries)
     conditions = [c for c in report.conditions if c.id is not ConditionId.NO_NUMERIC_IDS]
     if report.gpus and not re.search(r"^[ \t]{0,16}manual_install *: *True", text, re.MULTILINE):
         conditions.append(_NOT_INSTALLED)
     return SourceReport(gpus=report.gpus, conditions=tuple(conditions), system="Linux", vendor=report.vendor)
+
+
+def _read_drivers_blocks(text: str) -> Iterator[dict[str, str]]:
+    """The keys of each device. A heading begins one, and where it is lost a key that comes again."""
+    keys: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _DRIVERS_KEY.match(line)
+        if _DRIVERS_HEADING.match(line) or (match and match[1] in keys):
+            yield keys
+            keys = {}
+        if match:
+            keys[match[1]] = match[2].strip()
+    yield keys
 
 
 def parse_lshw(text: str) -> SourceReport:
@@ -83,15 +87,19 @@ def _build_card(card: dict[str, object]) -> PciEntry | None:
     )
 
 
-def _build_model(vendor: str, model: str, ids: re.Match[str] | None) -> PciEntry:
-    """Its devices need a driver from outside the kernel; those of display makers are displays."""
-    vendor_id = split_vendor(vendor)[0] if ids is None else ids[1].lower()
+def _build_model(keys: dict[str, str]) -> PciEntry:
+    """Its devices need a driver from outside the kernel; those of display makers are displays.
+
+    A device that is newer than the machine's list of PCI ids has no model.
+    """
+    ids = _MODALIAS.match(keys.get("modalias", ""))
+    vendor_id = split_vendor(keys.get("vendor", ""))[0] if ids is None else ids[1].lower()
     return PciEntry(
         slot="",
         class_id="0300" if vendor_id in {"10de", "1002"} else "",
         vendor_id=vendor_id,
         device_id="" if ids is None else ids[2].lower(),
-        name=model or None,
+        name=keys.get("model") or None,
     )
 
 

@@ -25,6 +25,10 @@ _DEVICE = re.compile(
     r"|[A-Z][^:\[\n]{1,60} \[([0-9a-f]{4})\]|([0-9a-f]{4})): (.{1,400})$",
     re.MULTILINE,
 )
+# `-m` and `-mm`: every word in quotes, the ids of `-nn` within them.
+_QUOTED = re.compile(
+    rf'^[ \t]{{0,16}}({_SLOT}) "([^"\n]{{1,80}})" "([^"\n]{{1,120}})" "([^"\n]{{1,200}})"', re.MULTILINE
+)
 _DRIVER = re.compile(r"Kernel (driver in use|modules): ?(.{0,200})")
 _REVISION = re.compile(r" \((?:rev [0-9a-f]{2}|prog-if [0-9a-f]{2}[^()]{0,60})\)")
 _IDS = re.compile(r" ?\[([0-9a-f]{4}):([0-9a-f]{4})\]$")
@@ -40,7 +44,8 @@ _NAME_AND_ID = re.compile(r"(.*?) ?\[([0-9a-f]{4})\]")
 
 def parse_lspci(text: str) -> SourceReport:
     """The lines of `lspci`, with the kernel's driver where `-k` or `-v` gives it."""
-    return build_pci_report(list(_read_lines(text)))
+    quoted = [_build_quoted(match) for match in _QUOTED.finditer(text)]
+    return build_pci_report([*_read_lines(text), *(entry for entry in quoted if entry is not None)])
 
 
 def parse_lspci_records(text: str) -> SourceReport:
@@ -87,6 +92,11 @@ def _build_entry(match: re.Match[str]) -> PciEntry:
     )
 
 
+def _build_quoted(match: re.Match[str]) -> PciEntry | None:
+    slot, class_text, vendor, device = match.groups()
+    return _build_record({"Slot": slot, "Class": class_text, "Vendor": vendor, "Device": device})
+
+
 def _read_records(text: str) -> Iterator[dict[str, str]]:
     record: dict[str, str] = {}
     for line in text.splitlines():
@@ -127,7 +137,7 @@ def _split_id(value: str) -> tuple[str, str]:
 
 
 def _recognise_lspci(text: str) -> bool:
-    return _DEVICE.search(text) is not None
+    return _DEVICE.search(text) is not None or _QUOTED.search(text) is not None
 
 
 def _recognise_records(text: str) -> bool:

@@ -53,7 +53,8 @@ def _find_kinds(text: str) -> tuple[tuple[str, ...], CleanText]:
     if unwrapped is None:
         return kinds, clean
     inner = clean_paste(unwrapped)
-    found = _list_kinds(inner.text)
+    # The values of a document are not lines of an output: one that looks like a product's name is no list of GPUs.
+    found = tuple(source.kind for source in SOURCES if source.recognise(inner.text))
     return (found, inner) if found and set(found) >= set(kinds) else (kinds, clean)
 
 

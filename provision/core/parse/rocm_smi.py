@@ -28,6 +28,7 @@ _OLD_ROW = re.compile(
 _WARNING = re.compile(r"^[ \t]{0,16}WARNING: ", re.MULTILINE)
 _DEVICE_ID = re.compile(r"0x([0-9a-f]{4})", re.IGNORECASE)
 _TARGET = re.compile(r"gfx[0-9][0-9a-f]{2,4}")
+_ROW_LIMIT = 4000
 _CARD = re.compile(r"card\d{1,3}")
 _CARD_KEYS = {
     "VBIOS version",
@@ -39,6 +40,10 @@ _CARD_KEYS = {
     "Unique ID",
     "GFX Version",
 } | {f"Card {word}" for word in ("Series", "series", "Model", "model", "SKU", "Vendor", "vendor")}
+# ROCm 6.0 and 6.1 print the stepping in decimal: `gfx9010` is gfx90a.
+# https://github.com/ROCm/rocm_smi_lib/issues/159 shows one.
+_DECIMAL_STEPPING = {"gfx9010": "gfx90a", "gfx9012": "gfx90c"}
+_CSV_HEADER = re.compile(r"^[ \t]{0,16}device,[^\n]{0,2000}$", re.MULTILINE)
 _ERRORS = re.compile(
     r"^[ \t]{0,16}(?:ERROR:root:|ERROR: ?)?(?:Driver not initialized \(amdgpu not found in modules\)"
     r"|rsmi_init\(\) failed|.{0,40}\bRSMI_STATUS_[A-Z_]{1,40})",
@@ -48,13 +53,12 @@ _ERRORS = re.compile(
 
 def parse_rocm_smi(text: str) -> SourceReport:
     """A table, `--showproductname` and its like, or `--json`; of several in one text, all of them together."""
-    documents = [get_mapping(value) for value in parse_json_excerpts(text)]
-    cards = next((document for document in documents if any(map(_CARD.fullmatch, document))), None)
+    cards = next(_list_documents(text), None)
     if cards is not None:
         return _parse_json(cards, warned=_WARNING.search(text) is not None)
-    if _TITLE.search(text) is None and _ERRORS.search(text):
+    lists = _read_lists(text) or _read_csv(text)
+    if not lists and _TITLE.search(text) is None and _ERRORS.search(text):
         return parse_rocm_smi_error(text)
-    lists = _read_lists(text)
     rows = list(_read_rows(text))
     gpus = tuple(_build_gpu(keys) for keys in lists.values()) if lists else tuple(rows)
     driver = _DRIVER.search(text)
@@ -93,11 +97,34 @@ def _parse_json(cards: dict[str, object], *, warned: bool) -> SourceReport:
     )
 
 
+def _list_documents(text: str) -> Iterator[dict[str, object]]:
+    """The JSON objects whose `card0` and its like have keys that a card of this program has."""
+    for document in map(get_mapping, parse_json_excerpts(text) if '"card' in text else ()):
+        cards = (get_mapping(card) for name, card in document.items() if _CARD.fullmatch(name))
+        if any(not _CARD_KEYS.isdisjoint(card) for card in cards):
+            yield document
+
+
 def _read_lists(text: str) -> dict[str, dict[str, str]]:
     lists: dict[str, dict[str, str]] = {}
     for match in _GPU_KEY.finditer(text):
         lists.setdefault(match[1], {}).setdefault(match[2].strip(), match[3].strip())
     return lists
+
+
+def _read_csv(text: str) -> dict[str, dict[str, str]]:
+    """`--csv`: a header, then a line for each card; what is of the whole machine is `system` or `cardsystem`."""
+    header = _CSV_HEADER.search(text)
+    if header is None:
+        return {}
+    names = [name.strip() for name in header[0].split(",")]
+    found: dict[str, dict[str, str]] = {}
+    for line in text[header.end() + 1 :].split("\n"):
+        cells = [cell.strip() for cell in line[:_ROW_LIMIT].split(",")]
+        if not _CARD.fullmatch(cells[0]):
+            break
+        found[cells[0]] = dict(zip(names, cells, strict=False))
+    return found
 
 
 def _read_rows(text: str) -> Iterator[Gpu]:
@@ -122,7 +149,7 @@ def _build_gpu(keys: dict[str, str]) -> Gpu:
     return Gpu(
         name=None if series == "N/A" else series,
         memory_mib=int(memory) // 2**20 if re.fullmatch(r"\d{1,15}", memory) else None,
-        arch=None if target is None else target[0],
+        arch=None if target is None else _DECIMAL_STEPPING.get(target[0], target[0]),
         vendor=Vendor.AMD,
         pci_id=None if device is None else f"1002:{device[1].lower()}",
     )
@@ -146,15 +173,11 @@ def _judge(text: str, gpus: tuple[Gpu, ...], lists: dict[str, dict[str, str]]) -
 def _recognise_rocm_smi(text: str) -> bool:
     if _TITLE.search(text) or (_END in text and any(True for _ in _read_rows(text))):
         return True
-    if '"card' not in text:
-        return any(match[2].strip() in _CARD_KEYS for match in _GPU_KEY.finditer(text))
-    documents = (get_mapping(value) for value in parse_json_excerpts(text))
-    return any(
-        not _CARD_KEYS.isdisjoint(get_mapping(card))
-        for document in documents
-        for name, card in document.items()
-        if _CARD.fullmatch(name)
-    )
+    if _CARD_KEYS & {key for keys in _read_csv(text).values() for key in keys}:
+        return True
+    if any(match[2].strip() in _CARD_KEYS for match in _GPU_KEY.finditer(text)):
+        return True
+    return next(_list_documents(text), None) is not None
 
 
 def _recognise_error(text: str) -> bool:

@@ -12,7 +12,13 @@ from provision.core.parse.text_blocks import read_blocks
 from provision.model.facts import Condition, ConditionId, Gpu, Vendor
 
 _AGENT = re.compile(r"^[ \t]{0,16}Agent (\d{1,3})[ \t]{0,80}$", re.MULTILINE)
-_AGENT_KEY = re.compile(r"^[ \t]{0,16}(?:Marketing Name|Device Type):[ \t]", re.MULTILINE)
+# Of a selection of its lines: the forms for issues of ROCm ask for `rocminfo | grep -E "...Name:"`.
+_NAMED_AGENT = re.compile(
+    r"^[ \t]{0,16}Name:[ \t]{1,40}(gfx[0-9][0-9a-f]{2,4})[ \t]{0,40}\r?\n"
+    r"(?:[ \t]{0,16}Uuid:[^\n]{0,120}\n)?[ \t]{0,16}Marketing Name:[ \t]{1,40}(?=\S)",
+    re.MULTILINE,
+)
+_AGENT_KEY = re.compile(r"^[ \t]{0,16}(?:Marketing Name|Device Type):[ \t]{2,}", re.MULTILINE)
 _MODULE = re.compile(r"^[ \t]{0,16}ROCk module (?:version ([\w.+-]{1,40}) )?is (NOT )?loaded", re.MULTILINE)
 _WSL = "WSL environment detected."
 _DENIED = re.compile(r"/dev/kfd read-write: Permission denied")
@@ -32,7 +38,7 @@ _GB = re.compile(r"(\d{1,6}(?:\.\d{1,4})?) ?GB")
 def parse_rocminfo(text: str) -> SourceReport:
     """The agents of type GPU. `driver` is the version of the kernel module (ROCk), which is amdgpu's."""
     agents = list(_read_agents(text))
-    gpus = tuple(_build_agent(keys) for _, keys in agents if keys.get("Device Type") == "GPU")
+    gpus = tuple(_build_agent(keys) for _, keys in agents if _is_gpu(keys))
     module = _MODULE.search(text)
     return SourceReport(
         gpus=gpus,
@@ -78,8 +84,17 @@ def parse_hipinfo(text: str) -> SourceReport:
 
 def _read_agents(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(number, keys) of each agent. The keys of an agent's caches and pools come after its own."""
-    for match, block in read_blocks(_AGENT, text):
-        yield int(match[1]), _read_keys(block)
+    if _AGENT.search(text):
+        for match, block in read_blocks(_AGENT, text):
+            yield int(match[1]), _read_keys(block)
+        return
+    for number, (match, block) in enumerate(read_blocks(_NAMED_AGENT, text), start=1):
+        yield number, {"Name": match[1], "Marketing Name": block.partition("\n")[0].strip()}
+
+
+def _is_gpu(keys: dict[str, str]) -> bool:
+    """By the type, and where the lines end before it by the name: a target is a GPU's."""
+    return keys.get("Device Type", "GPU" if keys.get("Name", "").startswith("gfx") else "") == "GPU"
 
 
 def _read_keys(block: str) -> dict[str, str]:
@@ -117,7 +132,7 @@ def _judge_rocminfo(
         yield build_wsl(2)
     if _DENIED.search(text):
         yield build_plain(ConditionId.DEVICE_NODES_DENIED)
-    gpus = [keys for _, keys in agents if keys.get("Device Type") == "GPU"]
+    gpus = [keys for _, keys in agents if _is_gpu(keys)]
     if module is not None and module[2] is None and agents and not gpus:
         yield Condition(id=ConditionId.NO_DEVICE, message="rocminfo shows no GPU to this process.")
     # A desktop has one processor, agent 1: a Radeon as agent 3 has another GPU before it.
@@ -129,6 +144,8 @@ def _judge_rocminfo(
 
 def _recognise_rocminfo(text: str) -> bool:
     if _MODULE.search(text) or _DENIED.search(text):
+        return True
+    if _NAMED_AGENT.search(text):
         return True
     return _AGENT.search(text) is not None and _AGENT_KEY.search(text) is not None
 

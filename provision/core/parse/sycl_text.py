@@ -64,7 +64,7 @@ def parse_sycl_ls(text: str) -> SourceReport:
     drivers += [keys["Driver"] for _, keys in blocks]
     listed = [_build_listed(match) for match in matches if match[2] == "gpu"]
     listed += [Listed(through=f"verbose {platform}", gpu=_build_block(keys)) for platform, keys in blocks]
-    gpus = count_once(listed)
+    gpus = count_once(_leave_out_mesa(listed))
     conditions = [build_plain(ConditionId.HEX_DEVICE_NAME)] if any(map(_is_hex_named, gpus)) else []
     vendor = None
     if not gpus and matches:
@@ -85,6 +85,13 @@ def parse_hex_id(name: str | None) -> str | None:
     """`8086:7d55` of "Intel(R) Graphics [0x7d55]", as a driver names what it has no name for yet."""
     match = _HEX_NAME.search(name or "")
     return None if match is None else f"8086:{match[1].lower()}"
+
+
+def _leave_out_mesa(listed: list[Listed]) -> list[Listed]:
+    """Without what Mesa's OpenCL lists in names of its own where the maker's driver lists the same GPUs."""
+    others = [item for item in listed if not (item.gpu.name or "").startswith("Mesa ")]
+    makers = {item.gpu.vendor for item in others}
+    return others + [item for item in listed if item not in others and item.gpu.vendor not in makers]
 
 
 def _is_hex_named(gpu: Gpu) -> bool:

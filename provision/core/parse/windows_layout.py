@@ -88,6 +88,19 @@ def read_columns(text: str) -> Iterator[dict[str, str]]:
                 starts = []
 
 
+def read_csv_rows(text: str) -> Iterator[dict[str, str]]:
+    """`wmic ... /format:csv` and PowerShell's `ConvertTo-Csv`: names in a first line, quoted or not."""
+    names: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip().strip('"') for cell in line[:2000].split(",")]
+        if not names and {"Name", "Caption"} & set(cells) and _TABLE_KEYS & set(cells):
+            names = cells
+        elif names and len(cells) == len(names):
+            yield dict(zip(names, cells, strict=True))
+        elif names and line.strip():
+            return
+
+
 def _is_row(keys: dict[str, str]) -> bool:
     """Whether each value looks like its column's. A name alone must be a known maker's."""
     if not all(pattern.fullmatch(keys.get(key, "")) for key, pattern in _COLUMNS.items()):
@@ -116,5 +129,7 @@ def _is_list_of_names(text: str) -> bool:
 def is_table(text: str) -> bool:
     """Whether a table of adapters is in the text, with a column that only these have."""
     if any(key in text for key in _TABLE_KEYS):
+        if any(True for _ in read_csv_rows(text)):
+            return True
         return any(_is_header(line) for line in text.splitlines() if line.strip() not in {"Name", "Caption"})
     return _is_list_of_names(text)

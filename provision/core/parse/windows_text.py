@@ -13,6 +13,7 @@ from provision.core.parse.windows_layout import (
     read_assignments,
     read_blocks,
     read_columns,
+    read_csv_rows,
     split_lines,
 )
 from provision.model.facts import Condition, ConditionId, Gpu, Vendor
@@ -43,7 +44,7 @@ _CIM_CLASS = re.compile(r"^[ \t]{0,16}CreationClassName {0,40}: Win32_VideoContr
 _WMIC_LIST = re.compile(r"^[ \t]{0,16}(?:AdapterRAM|AdapterCompatibility|VideoProcessor)=", re.MULTILINE)
 _PNP_LINE = re.compile(
     r"^[ \t]{0,16}(?:(?:OK|Error|Unknown|Degraded) {1,20})?(?:Display {1,20})?"
-    r"(\S[^\\\n]{2,80}?) {2,80}(PCI\\VEN_\S{4,200})",
+    r"(\S[^\\\n]{2,80}?) {1,80}(PCI\\VEN_\S{4,200})",
     re.MULTILINE,
 )
 _PNP_LIST = re.compile(r"^[ \t]{0,16}InstanceId {0,40}: PCI\\VEN_", re.MULTILINE)
@@ -60,7 +61,8 @@ def parse_cim(text: str) -> SourceReport:
 
 def parse_wmic(text: str) -> SourceReport:
     """`wmic path win32_VideoController get ...`: a table in columns, or `Key=Value` of `/format:list`."""
-    return _build_report(list(read_columns(text)) or list(read_assignments(text)))
+    readers = (read_columns, read_csv_rows, read_assignments)
+    return _build_report(next((rows for read in readers if (rows := list(read(text)))), []))
 
 
 def parse_pnp_devices(text: str) -> SourceReport:
@@ -160,7 +162,7 @@ def _choose_vendor(maker: str, name: str) -> Vendor | None:
 def _read_json(text: str) -> Iterator[dict[str, str]]:
     for value in parse_json_excerpts(text):
         for item in get_mappings(value) or [get_mapping(value)]:
-            if not _CIM_KEYS.isdisjoint(item):
+            if not _CIM_KEYS.isdisjoint(item) and not item.keys().isdisjoint(_NAME_KEYS):
                 yield {key: str(told) for key, told in item.items() if told is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from provision.core.checks import CHECKS, run_checks
 from provision.core.checks.resources import HUB_CACHE, STATE, TEMPORARY, UV_CACHE
@@ -11,18 +12,21 @@ from provision.model.checkup import (
     ConfigView,
     InspectedEnvironment,
     LockState,
+    Place,
     PythonView,
     Scope,
+    Shell,
     Space,
     StackState,
     StateView,
 )
 from provision.model.environment import EnvironmentKind, EnvironmentReport, LibraryFolder
+from provision.model.facts import Gpu, Vendor
 from provision.model.finding import Finding, Severity
 from provision.model.network import CertificateFile, NetworkView, Reach, ReachKind
 from provision.model.packages import Answer, Source, SourceAttempt, SourceKind
 from tests.support.checkups import FakeCheckup, make_checkup, make_host
-from tests.support.machines import make_facts, make_gpu
+from tests.support.machines import LINUX, make_facts, make_gpu
 
 GB = 10**9
 
@@ -188,7 +192,7 @@ def test_hub() -> None:
         (
             (("https_proxy", "http://proxy.example:3128"),),
             Severity.PASS,
-            "https_proxy=http://proxy.example:3128",
+            "https_proxy=http://proxy.example:3128; whether it answers is asked with --network",
         ),
         (
             (("HTTPS_PROXY", "proxy.example:3128"),),
@@ -284,14 +288,14 @@ def test_certificates() -> None:
             {"stacks": (StackState(name="main", path="/s", problem="it is missing", packages=0),)},
             Severity.FAIL,
             "main: it is missing",
-            "provision apply auto",
+            "provision doctor --fix",
         ),
         (
             "weights.present",
             {"state": StateView(generation=1), "weights_problems": ("tiny: config.json is missing",)},
             Severity.FAIL,
             "tiny: config.json is missing",
-            "provision apply auto",
+            "provision doctor --fix",
         ),
         (
             "config.valid",
@@ -315,7 +319,7 @@ def test_certificates() -> None:
             },
             Severity.WARN,
             "changed since it was written: models.a.dtype is x",
-            "provision apply auto",
+            "provision doctor --fix",
         ),
         ("tool.uv", {"uv": (None, "uv is missing")}, Severity.FAIL, "uv is missing", "./install.sh"),
         (
@@ -395,3 +399,137 @@ def test_what_each_environment_computed() -> None:
     ]
     [skipped] = run_checks([CHECKS["deep.import"]], FakeCheckup(computed=computed)).findings
     assert skipped.evidence == "asked with --deep only"
+
+
+@pytest.mark.parametrize(
+    ("value", "severity", "evidence", "cure"),
+    [
+        ("1,0", "pass", "none that changes what a stack loads or sees", None),
+        ("MIG-1234", "pass", "none that changes what a stack loads or sees", None),
+        (
+            "2",
+            "fail",
+            "CUDA_VISIBLE_DEVICES is '2': CUDA programs see no GPU",
+            "unset CUDA_VISIBLE_DEVICES",
+        ),
+        (
+            "GPU-cccc",
+            "fail",
+            "CUDA_VISIBLE_DEVICES is 'GPU-cccc': CUDA programs see no GPU",
+            "unset CUDA_VISIBLE_DEVICES",
+        ),
+        (
+            "0,7,1",
+            "warn",
+            "CUDA_VISIBLE_DEVICES is '0,7,1': '7' is no GPU here, and what stands after it is not read; "
+            "CUDA programs see 1 of 2 GPUs",
+            "unset CUDA_VISIBLE_DEVICES",
+        ),
+    ],
+)
+def test_a_gpu_that_does_not_exist_ends_what_cuda_sees(
+    value: str, severity: str, evidence: str, cure: str | None
+) -> None:
+    gpus = tuple(
+        Gpu(name="NVIDIA L4", uuid=uuid, compute_capability="8.9") for uuid in ("GPU-aaaa", "GPU-bbbb")
+    )
+    facts = make_facts(vendor=Vendor.NVIDIA, gpus=gpus)
+    checkup = make_checkup(facts, env={"CUDA_VISIBLE_DEVICES": value})
+    [finding] = run_checks([CHECKS["environment.variables"]], checkup).findings
+    assert finding == Finding(
+        id="environment.variables", severity=Severity(severity), evidence=evidence, cure=cure
+    )
+
+
+@pytest.mark.parametrize(
+    ("spaces", "severity", "evidence", "cure"),
+    [
+        ((make_space(STATE, GB),), "pass", "every folder that is written to can be written to", None),
+        (
+            (
+                replace(make_space(STATE, GB), writable=False),
+                replace(make_space(UV_CACHE, GB), writable=False),
+            ),
+            "fail",
+            "state folder: /srv cannot be written to; uv's cache: /srv cannot be written to",
+            "ls -ld /srv && df /srv",
+        ),
+        (
+            (replace(make_space(TEMPORARY, GB), missing="/data/tmp"),),
+            "warn",
+            "temporary files are to go to /data/tmp, which does not exist",
+            "unset TMPDIR",
+        ),
+        (
+            (replace(make_space(STATE, GB), missing="/data/.provision"),),
+            "pass",
+            "every folder that is written to can be written to",
+            None,
+        ),
+        ((), "skip", "where stacks and weights go is not known", None),
+    ],
+)
+def test_folders_that_cannot_be_written_to(
+    spaces: tuple[Space, ...], severity: str, evidence: str, cure: str | None
+) -> None:
+    assert look("disk.writable", spaces=spaces) == Finding(
+        id="disk.writable", severity=Severity(severity), evidence=evidence, cure=cure
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        (
+            {"state": StateView(generation=None, pending_problem="pending.json is damaged")},
+            Finding(
+                id="state.whole",
+                severity=Severity.FAIL,
+                evidence="pending.json is damaged",
+                cure="provision doctor --fix --root '/srv/my app'",
+            ),
+        ),
+        (
+            {
+                "state": StateView(generation=3),
+                "config": ConfigView(exists=True, path="/srv/c.yaml", problem="line 2: no"),
+            },
+            Finding(
+                id="config.valid",
+                severity=Severity.FAIL,
+                evidence="line 2: no",
+                cure="mv /srv/c.yaml /srv/c.yaml.broken; provision doctor --fix --root '/srv/my app'   "
+                "# or correct that line",
+            ),
+        ),
+    ],
+)
+def test_cures_name_the_folder_that_was_looked_at(changes: dict[str, object], finding: Finding) -> None:
+    place = Place(host=LINUX, shell=Shell.POSIX, root="/srv/my app")
+    assert look(finding.id, place=place, **changes) == finding
+
+
+@pytest.mark.parametrize("kind", [ReachKind.PROXY, ReachKind.CERTIFICATE])
+def test_the_hub_behind_a_proxy_or_certificate_is_told_where_it_is_cured(kind: ReachKind) -> None:
+    reach = Reach(label="https://hub.example", kind=kind, detail="no")
+    finding = look("network.hub", scope=Scope(network=True), network=NetworkView(hub=reach))
+    assert (finding.severity, finding.evidence, finding.cure) == (
+        Severity.FAIL,
+        f"https://hub.example: no: network.{kind}",
+        None,
+    )
+
+
+def test_an_address_that_is_none_is_no_proxy() -> None:
+    finding = look("network.proxy", network=NetworkView(proxies=(("HTTPS_PROXY", "http://[bad"),)))
+    assert finding.severity is Severity.FAIL
+    assert finding.evidence == "HTTPS_PROXY is 'http://[bad', which is no address of a proxy"
+
+
+def test_why_the_hub_cannot_be_asked() -> None:
+    view = NetworkView(hub_problem="HF_TOKEN holds characters that no token has")
+    finding = look("network.hub", scope=Scope(network=True), network=view)
+    assert (finding.severity, finding.evidence) == (
+        Severity.FAIL,
+        "HF_TOKEN holds characters that no token has",
+    )

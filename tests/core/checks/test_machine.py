@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from provision.core.checks import CHECKS, run_checks
+from provision.model.checkup import Scope, StateView
 from provision.model.facts import ConditionId, Facts, Gpu, Vendor
 from provision.model.finding import Finding, Severity
 from provision.model.profile import Obstacle, ObstacleKind, ProfileFit
@@ -43,7 +45,7 @@ def make_silent(*ids: ConditionId, **changes: object) -> Facts:
         ("driver.device-nodes", _Id.DEVICE_NODES_MISSING, "sudo nvidia-modprobe -u -c=0"),
         ("driver.device-access", _Id.DEVICE_NODES_DENIED, "ls -l /dev/nvidia* && sudo usermod -aG video"),
         ("hardware.lost", _Id.GPU_LOST, "sudo reboot"),
-        ("hardware.mig", _Id.MIG_NO_INSTANCES, "sudo nvidia-smi mig -cgi 0 -C"),
+        ("hardware.mig", _Id.MIG_NO_INSTANCES, "sudo nvidia-smi mig -lgip"),
         ("hardware.virtual", _Id.VGPU_HOST, "run provision inside the virtual machine"),
         ("hardware.virtual", _Id.VFIO_PASSTHROUGH, "run provision inside the virtual machine"),
     ],
@@ -313,3 +315,112 @@ def test_a_card_that_is_only_listed() -> None:
     )
     assert look("driver.answers", held).severity is Severity.FAIL
     assert look("driver.nouveau", held).severity is Severity.FAIL
+
+
+ELSEWHERE = Scope(elsewhere=True)
+
+
+@pytest.mark.parametrize("check", ["hardware.gpu", "profile.fits"])
+def test_a_text_that_shows_no_gpu_says_nothing_of_one(check: str) -> None:
+    """An os-release, /proc/driver/nvidia/version, a table that is cut off before its first row."""
+    for facts in (make_facts(vendor=None), make_silent(_Id.CLOSED_KERNEL_MODULE, driver="575.64.03")):
+        finding = look(check, facts, scope=ELSEWHERE, profile=None, obstacle="unknown")
+        assert (finding.severity, finding.cure) == (Severity.SKIP, None)
+    silent = make_silent(_Id.DRIVER_MISMATCH)
+    assert look(check, silent, scope=ELSEWHERE, profile=None).severity is Severity.FAIL
+
+
+def test_a_capability_by_name_is_no_fault_of_a_pasted_machine() -> None:
+    gpu = Gpu(name="Tesla T4", arch="turing", compute_capability_by_name="7.5")
+    facts = make_facts(vendor=Vendor.NVIDIA, gpus=(gpu,))
+    evidence = "Tesla T4 is taken for turing (compute capability 7.5) by its name"
+    finding = look("hardware.architecture", facts, scope=ELSEWHERE)
+    assert (finding.severity, finding.evidence) == (Severity.PASS, evidence)
+
+
+def test_a_desktops_share_of_a_large_card_is_no_warning() -> None:
+    gpu = Gpu(name="NVIDIA GeForce RTX 5090", memory_mib=32607, memory_used_mib=2700)
+    facts = make_facts(vendor=Vendor.NVIDIA, gpus=(gpu,))
+    assert look("hardware.memory", facts).severity is Severity.PASS
+    taken = make_facts(vendor=Vendor.NVIDIA, gpus=(replace(gpu, memory_used_mib=9000),))
+    assert look("hardware.memory", taken).severity is Severity.WARN
+
+
+def test_a_machine_without_a_gpu_is_asked_to_choose_the_cpu_once() -> None:
+    none = make_facts(vendor=Vendor.NONE)
+    assert look("hardware.gpu", none) == Finding(
+        id="hardware.gpu",
+        severity=Severity.WARN,
+        evidence="no GPU was found; models run on the CPU, slowly",
+        cure="provision apply cpu",
+    )
+    chosen = look("hardware.gpu", none, state=StateView(generation=2, profile="cpu"))
+    assert (chosen.severity, chosen.evidence) == (
+        Severity.PASS,
+        "no GPU was found, and generation 2 is made for the CPU",
+    )
+
+
+def test_a_container_without_a_gpu_is_whole() -> None:
+    facts = make_facts(vendor=Vendor.NONE, host=make_host(container="docker"))
+    finding = look("container.devices", facts)
+    assert (finding.severity, finding.evidence) == (
+        Severity.SKIP,
+        "the container sees no GPU; if the host has one, it was not given",
+    )
+
+
+def test_no_newer_driver_is_asked_for_where_it_would_not_help() -> None:
+    """A Tesla K80: no wheel carries its code, and no driver of branch 580 serves it."""
+    obstacle = Obstacle(kind=ObstacleKind.WHEEL_LACKS_ARCHITECTURE, message="no code for 3.7")
+    fits = (ProfileFit(name="turing", fits=False, reasons=(obstacle.message,), obstacles=(obstacle,)),)
+    conditions = (make_condition(_Id.OLD_DRIVER, "Driver 410.104 is old."),)
+    facts = make_facts(make_gpu("Tesla K80", "3.7"), driver="410.104", conditions=conditions)
+    finding = look("driver.cuda-too-old", facts, fits=fits, profile=None)
+    assert (finding.severity, finding.evidence, finding.cure) == (
+        Severity.WARN,
+        "Driver 410.104 is old; a newer one would not help: profile.wheel-architecture",
+        None,
+    )
+
+
+def test_the_driver_of_a_vgpu_is_the_hypervisors() -> None:
+    obstacle = Obstacle(kind=ObstacleKind.DRIVER_TOO_OLD, message="driver 525.125 is older than 580.65")
+    facts = make_facts(
+        make_gpu("NVIDIA A16-2Q", "8.6"),
+        driver="525.125.06",
+        conditions=(make_condition(_Id.VGPU, "It is a share."),),
+    )
+    fits = (ProfileFit(name="ampere", fits=False, reasons=(obstacle.message,), obstacles=(obstacle,)),)
+    finding = look("driver.cuda-too-old", facts, fits=fits, profile=None)
+    assert finding.severity is Severity.FAIL
+    assert finding.cure is not None
+    assert finding.cure.startswith("ask whoever runs the hypervisor")
+
+
+def test_that_a_program_failed_is_told_only_where_nothing_says_more() -> None:
+    both = make_silent(_Id.DRIVER_MISMATCH)
+    error = make_condition(_Id.ERROR, "The program ended with an error.")
+    both = replace(both, conditions=(*both.conditions, error))
+    assert look("driver.answers", both).evidence == "That is so"
+    alone = replace(both, conditions=(error,))
+    assert look("driver.answers", alone).evidence == "The program ended with an error"
+
+
+def test_the_driver_of_a_jetson_comes_with_jetpack() -> None:
+    obstacle = Obstacle(kind=ObstacleKind.DRIVER_TOO_OLD, message="driver 540.4.0 is older than 580.65")
+    facts = make_facts(
+        make_gpu("Orin (nvgpu)", "8.7"),
+        driver="540.4.0",
+        conditions=(make_condition(_Id.JETSON, "It is a Jetson."),),
+    )
+    fits = (ProfileFit(name="jetson-orin", fits=False, reasons=(obstacle.message,), obstacles=(obstacle,)),)
+    assert look("driver.cuda-too-old", facts, fits=fits, profile=None).cure == (
+        "update JetPack, which brings the driver: https://developer.nvidia.com/embedded/jetpack"
+    )
+
+
+def test_a_list_of_the_bus_without_a_gpu_is_no_silent_driver() -> None:
+    facts = make_facts(vendor=None, conditions=(make_condition(_Id.NO_DEVICE, SAID),))
+    for check in ("hardware.gpu", "driver.answers", "profile.fits"):
+        assert look(check, facts, scope=ELSEWHERE, profile=None).severity is Severity.SKIP

@@ -187,9 +187,7 @@ def test_mixed_gpus_of_which_cuda_visible_devices_selects_one():
                 "mixed-models",
                 "The GPUs are not all alike: 1 x NVIDIA GeForce RTX 4090, 1 x NVIDIA GeForce RTX 3060.",
             ),
-            _condition(
-                "cuda-visible-devices", "CUDA_VISIBLE_DEVICES is '1': CUDA programs see that selection."
-            ),
+            _condition("cuda-visible-devices", "CUDA_VISIBLE_DEVICES is '1': CUDA programs see 1 of 2 GPUs."),
         ),
     )
 
@@ -197,7 +195,7 @@ def test_mixed_gpus_of_which_cuda_visible_devices_selects_one():
 def test_no_gpu():
     assert _parse("no-gpu") == _facts(
         vendor=Vendor.NONE,
-        conditions=(_condition("no-gpu", "No NVIDIA GPU was found: the PCI bus shows none."), DOCKER),
+        conditions=(_condition("no-gpu", "No GPU was found: the PCI bus shows none."), DOCKER),
         host=_workstation(
             distribution=DEBIAN,
             cpu_model="AMD EPYC",
@@ -215,7 +213,7 @@ def test_no_gpu_where_no_pci_bus_is_shown():
     assert facts.conditions == (
         _condition(
             "no-gpu",
-            "No NVIDIA GPU was found: neither NVIDIA's driver library nor nvidia-smi is on this machine.",
+            "No GPU was found: neither NVIDIA's driver library nor nvidia-smi is on this machine.",
         ),
     )
 
@@ -287,8 +285,8 @@ def test_mig():
     assert facts.conditions == (
         _condition(
             "mig",
-            "GPU 0 (NVIDIA A100-SXM4-80GB) is in MIG mode: a process gets one of its instances, "
-            "not all of it.",
+            "GPU 0 (NVIDIA A100-SXM4-80GB) is in MIG mode: a process gets an instance of it at most, "
+            "never all of it.",
         ),
         _condition("container", "This runs in a container (kubernetes), which sees only what it was given."),
     )
@@ -298,6 +296,7 @@ def test_a_gpu_that_nouveau_drives():
     facts = _parse("nouveau")
     assert (facts.vendor, facts.gpus, facts.driver) == (Vendor.NVIDIA, (), None)
     assert facts.conditions == (
+        _condition("nouveau", "The kernel's own driver nouveau holds the GPU; it cannot run CUDA."),
         _condition(
             "gpu-not-answering",
             "The PCI bus shows 1 x NVIDIA 10de:2c05 (kernel driver nouveau), but no NVIDIA driver answered.",

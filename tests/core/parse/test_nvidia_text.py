@@ -240,6 +240,60 @@ EXPECTED = {
         {"open-kernel-module", "aarch64"},
     ),
     "sys-module": ("sys-module-nvidia-version", [], "570.172.08", None, set()),
+    "q-keys-alone": (
+        "nvidia-smi-q",
+        [
+            ("NVIDIA RTX 4000 Ada Generation", None, None, "8.9", "ada"),
+            ("NVIDIA GeForce RTX 3060", None, None, "8.6", "ampere"),
+        ],
+        "575.64.03",
+        "12.9",
+        {BY_NAME, "multi-gpu", "mixed-models"},
+    ),
+    "q-m2075-304": (
+        "nvidia-smi-q",
+        [("Tesla M2075", 5375, None, "2.0", "fermi")],
+        "304.64",
+        None,
+        {BY_NAME, "short-bus-id", "unsupported-gpu", "old-driver"},
+    ),
+    "xml-cut-in-gpu": (
+        "nvidia-smi-xml",
+        [("NVIDIA GeForce RTX 5080", None, None, "12.0", "blackwell")],
+        "580.65.06",
+        "13.0",
+        {BY_NAME, "truncated"},
+    ),
+    "xml-no-cuda": (
+        "nvidia-smi-xml",
+        [("NVIDIA A16", 15356, None, "8.6", "ampere")],
+        "535.161.07",
+        None,
+        {BY_NAME, "cuda-version-na"},
+    ),
+    "list-serial-numbers": (
+        "nvidia-smi-L",
+        [("Tesla C2070", None, None, "2.0", "fermi")] * 2,
+        None,
+        None,
+        {BY_NAME, "multi-gpu", "unsupported-gpu"},
+    ),
+    "device-query-driver-api": (
+        "cuda-deviceQuery",
+        [("Tesla V100-PCIE-16GB", 16160, "7.0", "7.0", "volta")],
+        None,
+        "11.4",
+        set(),
+    ),
+    "device-query-no-device": ("cuda-deviceQuery", [], None, None, {"no-device", "error"}),
+    "device-query-no-driver": ("cuda-deviceQuery", [], None, None, {"driver-not-loaded", "error"}),
+    "collect-env-one-line": (
+        "collect-env",
+        [("NVIDIA GeForce RTX 5090", None, None, "12.0", "blackwell")] * 2,
+        "576.80",
+        None,
+        {BY_NAME, "multi-gpu", "wsl"},
+    ),
     "device-query-t4": (
         "cuda-deviceQuery",
         [("Tesla T4", 14914, "7.5", "7.5", "turing")],
@@ -293,7 +347,7 @@ def test_samples(name):
 
 
 def test_every_sample_is_expected_here():
-    assert set(TEXTS) == {*EXPECTED, "collect-env-rocm"}
+    assert set(TEXTS) == {*EXPECTED, "collect-env-rocm", "collect-env-apple"}
 
 
 def test_every_kind_has_a_sample():
@@ -306,6 +360,12 @@ def test_torch_calls_amd_gpus_cuda_devices():
     assert facts.vendor is Vendor.AMD
     assert facts.gpus == (Gpu(name="AMD Radeon RX 7900 XTX", arch="gfx1100", vendor=Vendor.AMD),)
     assert facts.versions == {"torch": "2.9.1+rocm6.4", "rocm": "6.4.43484"}
+
+
+def test_a_mac_of_apple_s_own_chip():
+    facts = _parse(TEXTS["collect-env-apple"])
+    assert (facts.vendor, facts.gpus, facts.versions) == (Vendor.APPLE, (), {"torch": "2.8.0"})
+    assert (facts.host.system, facts.host.machine) == ("Darwin", "arm64")
 
 
 def test_one_output_completes_another():

@@ -56,7 +56,13 @@ MIG = "is in MIG mode: a process gets one of its instances"
             [{"uuid": "MIG-1", "name": None, "memory_total_bytes": None}],
             ("mig", f"GPU 0 (NVIDIA H200) {MIG} (1 x of an unknown profile), not all of it."),
         ),
-        (None, ("mig", f"GPU 0 (NVIDIA H200) {MIG}, not all of it.")),
+        (
+            None,
+            (
+                "mig",
+                "GPU 0 (NVIDIA H200) is in MIG mode: a process gets an instance of it at most, never all of it.",
+            ),
+        ),
         (
             [],
             (

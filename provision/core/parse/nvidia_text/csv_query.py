@@ -21,6 +21,13 @@ from provision.model.facts import ConditionId, Gpu
 
 _LINE_LIMIT = 2000
 _UNIT = re.compile(r" (?:MiB|W|MHz|%)$")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z _]{1,40}")
+# What columns of such a query are called, also by those who put a header of their own above it.
+_OF_A_QUERY = re.compile(
+    r"gpu|index|name|uuid|memory|vram|driver|cuda|compute|temp|util|power|pstate|serial|bus|count|timestamp|total|used"
+    r"|free|arch|mode|\bid\b",
+    re.IGNORECASE,
+)
 _NO_MEMORY = ("[N/A]", "N/A", "[Not Supported]", "Not Supported")
 
 
@@ -62,10 +69,14 @@ def parse_csv_text(text: str) -> SourceReport:
 
 
 def _list_headless_rows(text: str) -> Iterator[tuple[str, ...]]:
-    """Rows of as many cells as the first one has."""
+    """Rows of as many cells as the first one has; none where a header names columns of another table."""
     width = 0
+    before: tuple[str, ...] = ()
     for line in text.split("\n"):
-        cells = split_row(line[:_LINE_LIMIT].strip())
+        above, before = before, split_row(line[:_LINE_LIMIT].strip())
+        cells = before
+        if not width and len(cells) > 1 and len(above) == len(cells) and _is_other_header(above):
+            return
         if width and len(cells) != width:
             continue
         if len(cells) == 1 and not is_product_alone(cells[0]):
@@ -74,6 +85,12 @@ def _list_headless_rows(text: str) -> Iterator[tuple[str, ...]]:
         if len(others) == len(cells) - 1 and all(_is_value(cell) for cell in others):
             width = len(cells)
             yield cells
+
+
+def _is_other_header(cells: Sequence[str]) -> bool:
+    """Names of columns of which one cannot be of such a query: `price`."""
+    words = all(_WORDS.fullmatch(cell) and not is_product(cell) for cell in cells)
+    return words and not all(_OF_A_QUERY.search(cell) for cell in cells)
 
 
 def _is_value(cell: str) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from msgspec import Struct
 
+from provision.core.parse.conditions import build_no_devices
 from provision.core.parse.nvidia_text.answers import build_all, read_version
 from provision.core.parse.source_report import SourceReport
-from provision.model.facts import ConditionId, Gpu
+from provision.model.facts import Condition, ConditionId, Gpu
 
 _LINE_LIMIT = 400
-_DEVICE = re.compile(r'Device (\d{1,3}): "([^"]{1,100})"')
-_VERSIONS = re.compile(r"CUDA Driver Version / Runtime Version\s+(\d{1,3}\.\d{1,2}) / (\d{1,3}\.\d{1,2})")
+_DEVICE = re.compile(r'Device (\d{1,3}):(?: "([^"]{1,100})"|\s{0,20}$)')
+# `deviceQueryDrv` knows no runtime.
+_VERSIONS = re.compile(
+    r"CUDA Driver Version(?: / Runtime Version|:)\s+(\d{1,3}\.\d{1,2})(?: / (\d{1,3}\.\d{1,2}))?"
+)
 _CAPABILITY = re.compile(r"CUDA Capability Major/Minor version number:\s+(\d{1,2}\.\d)")
 _MEMORY = re.compile(r"Total amount of global memory:\s+(\d{1,9}) MBytes")
 _ADDRESS = re.compile(r"Device PCI Domain ID / Bus ID / location ID:\s+(\d{1,5}) / (\d{1,3}) / (\d{1,2})\b")
@@ -24,7 +29,7 @@ _ORIN_CUDA = (12, 6)
 
 
 class _Device(Struct, kw_only=True):
-    name: str
+    name: str | None
     capability: str | None = None
     memory_mib: int | None = None
     bus_id: str | None = None
@@ -33,7 +38,7 @@ class _Device(Struct, kw_only=True):
 
 def is_device_query(text: str) -> bool:
     """Whether a line of it is there that no other program prints."""
-    return "CUDA Capability Major/Minor version number:" in text or "CUDA Device Query (Runtime API)" in text
+    return _CAPABILITY.search(text) is not None or "CUDA Device Query (" in text
 
 
 def parse_device_query(text: str) -> SourceReport:
@@ -41,7 +46,8 @@ def parse_device_query(text: str) -> SourceReport:
     devices: dict[str, _Device] = {}
     current = _Device(name="")
     cuda = runtime = None
-    ids: list[ConditionId] = [ConditionId.ERROR] if "Result = FAIL" in text else []
+    failed = "Result = FAIL" in text
+    ids: list[ConditionId] = [ConditionId.ERROR] if failed else []
     for raw in text.split("\n"):
         line = raw[:_LINE_LIMIT]
         if found := _DEVICE.search(line):
@@ -59,11 +65,20 @@ def parse_device_query(text: str) -> SourceReport:
     return SourceReport(
         gpus=gpus,
         cuda_driver_version=read_version(cuda),
-        conditions=build_all(ids),
-        nvidia=bool(gpus),
+        conditions=(*_judge_failure(text), *build_all(ids)),
+        nvidia=bool(gpus) or failed,
         system="Windows" if windows else None,
         versions={"cuda_runtime": runtime} if runtime else {},
     )
+
+
+def _judge_failure(text: str) -> Iterator[Condition]:
+    """What the runtime says when it counts the devices, as the program prints it behind an arrow."""
+    if "no CUDA-capable device is detected" in text:
+        yield build_no_devices("deviceQuery")
+    elif "driver version is insufficient for CUDA runtime version" in text:
+        message = "The CUDA runtime finds no driver, or one that is older than itself."
+        yield Condition(id=ConditionId.DRIVER_NOT_LOADED, message=message)
 
 
 def _read_line(device: _Device, line: str) -> None:

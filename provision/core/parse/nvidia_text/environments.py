@@ -12,13 +12,14 @@ from provision.core.parse.source_report import SourceReport
 from provision.model.facts import ConditionId, Distribution, Gpu, Vendor
 
 _LINE_LIMIT = 1000
-_PAIR = re.compile(r"\s{0,20}([A-Za-z][\w /().&-]{1,60}?)\s{0,40}:(?:\s+(\S.*))?\s*")
+_REPORT_LIMIT = 20_000
+_KEY = re.compile(r"[A-Za-z][\w /().&-]{1,60}")
 _GPU = re.compile(r"(?:^|: )\s{0,20}GPU {1,3}(\d{1,3}): (\S.{0,100})$")
 _UUID = re.compile(r" \(UUID: ([^)]{0,80})\)")
 _GFX = re.compile(r" \((gfx[0-9a-f]{3,4})[^)]{0,40}\)")
 _RANGE = re.compile(r"GPU {1,3}([\d,]{1,60})(?: (Compute Capability))?: (\S.{0,100})$")
 _FOUND = re.compile(r"Found GPU(\d{1,3}) (.{1,100}?) which is of (?:cuda|compute) capability (\d{1,2})\.(\d)")
-_TOO_NEW = re.compile(r"(\S.{0,100}?) with CUDA capability sm_(\d{1,2})(\d)[a-f]? is not compatible")
+_TOO_NEW = re.compile(r" with CUDA capability sm_(\d{1,2})(\d)[a-f]? is not compatible")
 _SGLANG = re.compile(r"^ {0,8}PyTorch: \S", re.MULTILINE)
 _SGLANG_CUDA = re.compile(r"^ {0,8}(?:CUDA available|CUDA Driver Version|ROCM available): \S", re.MULTILINE)
 _SPAN = re.compile(r"\((\d{1,2})\.(\d)\) - \((\d{1,2})\.(\d)\)")
@@ -27,6 +28,15 @@ _DISTRIBUTION = re.compile(
     r"([A-Za-z][\w /.!-]{1,60}?)(?: (\d[\w.]{0,20}))?(?: LTS)?(?: \([^)]{0,60}\)){0,3}"
 )
 _MACHINE = re.compile(r"\b(x86_64|aarch64|arm64|AMD64|ppc64le)\b")
+# Issue forms and commit messages join the lines of the report to one.
+_JOINED = re.compile(
+    r"(?<=\S) ((?:Is debug build|CUDA used to build PyTorch|ROCM used to build PyTorch|OS|GCC version|Python version"
+    r"|Python platform|Is CUDA available|CUDA runtime version|CUDA_MODULE_LOADING set to"
+    r"|GPU models and configuration|Nvidia driver version|cuDNN version|HIP runtime version|MIOpen runtime version"
+    r"|CPU|GPU \d{1,2}): )"
+)
+_WSL = re.compile(r"microsoft-standard|\bWSL2\b")
+_APPLE = re.compile(r"^\s{0,20}(?:Model name: +)?Apple M\d", re.MULTILINE)
 _NOTHING = ("Could not collect", "N/A", "No CUDA", "")
 
 
@@ -42,7 +52,7 @@ def is_sglang_check_env(text: str) -> bool:
 
 def parse_collect_env(text: str) -> SourceReport:
     """Versions, system and GPUs; torch built for ROCm calls AMD's GPUs CUDA devices too."""
-    lines = [line[:_LINE_LIMIT].rstrip() for line in text.split("\n")]
+    lines = [line[:_LINE_LIMIT].rstrip() for line in _split_joined(text).split("\n")]
     told = _read_pairs(lines)
     torch = told.get("PyTorch version")
     amd = "+rocm" in (torch or "") or _is_told(told.get("HIP runtime version"))
@@ -60,9 +70,9 @@ def parse_collect_env(text: str) -> SourceReport:
     return SourceReport(
         gpus=gpus,
         driver=None if amd else read_version(told.get("Nvidia driver version")),
-        conditions=build_all(_judge_build(text)),
+        conditions=build_all([*_judge_build(text), *([ConditionId.WSL] if _WSL.search(platform) else [])]),
         nvidia=nvidia,
-        vendor=Vendor.AMD if amd else None,
+        vendor=Vendor.AMD if amd else Vendor.APPLE if _APPLE.search(text) and "macOS" in platform else None,
         system=_read_system(platform),
         machine=None if machine is None else machine[1],
         distribution=_read_distribution(told.get("OS")),
@@ -107,10 +117,19 @@ def _read_pairs(lines: Sequence[str]) -> dict[str, str]:
     """`Key   : value`; the first of a key counts."""
     told: dict[str, str] = {}
     for line in lines:
-        match = _PAIR.fullmatch(line)
-        if match and match[2]:
-            told.setdefault(match[1].strip(), match[2].strip())
+        key, colon, value = line.partition(":")
+        if colon and value[:1].isspace() and value.strip() and _KEY.fullmatch(key.strip()):
+            told.setdefault(key.strip(), value.strip())
     return told
+
+
+def _split_joined(text: str) -> str:
+    """The text with a line for each key again, where the report begins with several on one line."""
+    start = text.find("PyTorch version")
+    first = text[start : start + _REPORT_LIMIT].partition("\n")[0]
+    if start < 0 or "CUDA used to build PyTorch" not in first:
+        return text
+    return text[:start] + _JOINED.sub(r"\n\1", first) + text[start + len(first) :]
 
 
 def _is_told(value: str | None) -> bool:
@@ -142,9 +161,14 @@ def _read_warned_capabilities(text: str, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]
     warned = {int(match[1]): (match[2], f"{match[3]}.{match[4]}") for match in _FOUND.finditer(text)}
     if not gpus:
         return tuple(Gpu(name=name, compute_capability=value) for _, (name, value) in sorted(warned.items()))
-    by_name = {match[1].strip(): f"{match[2]}.{match[3]}" for match in _TOO_NEW.finditer(text)}
+    by_name = {_read_warned_name(match): f"{match[1]}.{match[2]}" for match in _TOO_NEW.finditer(text)}
     by_name.update(warned.values())
     return tuple(replace(gpu, compute_capability=by_name.get(gpu.name or "")) for gpu in gpus)
+
+
+def _read_warned_name(match: re.Match[str]) -> str:
+    """What stands before the warning on its line; looked for backwards, since forwards each word is a beginning."""
+    return match.string[max(0, match.start() - 100) : match.start()].rpartition("\n")[2].strip()
 
 
 def _judge_build(text: str) -> Iterator[ConditionId]:
@@ -153,7 +177,7 @@ def _judge_build(text: str) -> Iterator[ConditionId]:
     for match in _FOUND.finditer(text):
         if span and (int(match[3]), int(match[4])) > (int(span[3]), int(span[4])):
             yield ConditionId.ARCH_NEWER_THAN_TORCH_BUILD
-    if any(int(match[2]) >= 10 for match in _TOO_NEW.finditer(text)):
+    if any(int(match[1]) >= 10 for match in _TOO_NEW.finditer(text)):
         yield ConditionId.ARCH_NEWER_THAN_TORCH_BUILD
 
 

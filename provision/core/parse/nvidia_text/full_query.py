@@ -15,7 +15,13 @@ from provision.model.facts import ConditionId, Gpu
 
 _LINE_LIMIT = 400
 _GPU = re.compile(r"GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f])")
-_MIB = re.compile(r"(\d{1,9}) MiB")
+_MIB = re.compile(r"(\d{1,9}) Mi?B")  # drivers before 325 write MB for the same unit
+# Keys as `grep` leaves them of the output, with the blanks that the program sets before a colon.
+_PRODUCT_LINE = re.compile(r"^[ \t]{0,20}Product Name {2,40}: (\S.{0,100})$", re.MULTILINE)
+_OTHER_LINE = re.compile(
+    r"^[ \t]{0,20}(?:GPU UUID|Driver Version|Product Brand|Product Architecture|Attached GPUs) {2,40}: \S",
+    re.MULTILINE,
+)
 _NO_ANSWER = ("N/A", "Not Supported", "[N/A]", "Unknown Error", "GPU is lost", "Insufficient Permissions")
 # Instances of a split GPU stand in the midst of it, with keys of the same names; this one ends them.
 _BEHIND_MIG_DEVICES = "Accounting Mode"
@@ -36,7 +42,9 @@ class _Record(Struct, kw_only=True):
 
 def is_full_query(text: str) -> bool:
     """Whether the title stands there, or keys that only this output has side by side."""
-    return "==NVSMI LOG==" in text or ("Product Name  " in text and "GPU UUID  " in text)
+    return "==NVSMI LOG==" in text or (
+        _PRODUCT_LINE.search(text) is not None and _OTHER_LINE.search(text) is not None
+    )
 
 
 def parse_full_query(text: str) -> SourceReport:
@@ -47,7 +55,11 @@ def parse_full_query(text: str) -> SourceReport:
     attached = head.get("Attached GPUs") or ""
     conditions = [
         *([ConditionId.KMD_HEADER] if "KMD Version" in head.values else []),
-        *([ConditionId.CUDA_VERSION_NA] if head.values.get("CUDA Version", "").startswith("N/A") else []),
+        *(
+            [ConditionId.CUDA_VERSION_NA]
+            if head.values.get("CUDA Version", "").startswith(("N/A", "Not Found"))
+            else []
+        ),
         *([ConditionId.WDDM] if windows else []),
         *_judge_virtualisation(records),
         *([ConditionId.MIG_NO_INSTANCES] if any(_is_split_into_none(record) for record in records) else []),
@@ -75,9 +87,13 @@ def _read_records(text: str) -> list[_Record]:
         key, colon, value = (part.strip() for part in line.partition(" :" if " :" in line else ": "))
         started = _GPU.fullmatch(line)
         record = records[-1]
-        if started:
-            records.append(_Record(bus_id=started[1]))
+        # Where only lines with keys were sent, a product's name begins a GPU.
+        unannounced = key == "Product Name" and colon and not in_mig and "Licensed" not in section
+        if started or (unannounced and (record.bus_id is None or key in record.values)):
+            records.append(_Record(bus_id=started[1] if started else None))
             section, in_mig = "", False
+            if not started:
+                records[-1].values[key] = value
         elif not colon:
             in_mig = in_mig or line == "MIG Device"
             record.mig_instances += line == "MIG Device"

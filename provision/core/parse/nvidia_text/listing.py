@@ -11,14 +11,17 @@ from provision.core.parse.source_report import SourceReport
 from provision.model.facts import Gpu
 
 _LINE_LIMIT = 400
-_GPU = re.compile(r"\bGPU {1,3}(\d{1,3}): {0,3}(\S.{0,100}?) {1,3}\(UUID: ?([^)]{0,80})\)?")
+# Drivers before 304 print the serial number where a board has one: `(S/N: 0330910008212)`.
+_GPU = re.compile(r"\bGPU {1,3}(\d{1,3}): {0,3}(\S.{0,100}?) {1,3}\((?:UUID|S/N): ?([^)]{0,80})\)?")
 _BARE = re.compile(r"\s{0,20}GPU {1,3}(\d{1,3}): {0,3}(\S.{0,100}?)\s{0,20}")
 _INSTANCE = re.compile(r"\bMIG {1,3}\d\S{1,30} {1,20}Device {1,5}\d{1,3}:")
 
 
 def is_listing(text: str) -> bool:
     """Whether a line of a GPU with its UUID is there."""
-    return any(_GPU.search(line[:_LINE_LIMIT]) for line in text.split("\n") if "UUID" in line)
+    return any(
+        _GPU.search(line[:_LINE_LIMIT]) for line in text.split("\n") if "(UUID" in line or "(S/N" in line
+    )
 
 
 def is_bare_listing(text: str) -> bool:

@@ -117,7 +117,7 @@ def _read_further_line(row: TableRow, line: str) -> TableRow | None:
 
 def build_gpu(row: TableRow) -> Gpu:
     return Gpu(
-        name=row.name,
+        name=None if row.name == "ERR!" else row.name,
         memory_mib=row.total_mib,
         memory_used_mib=row.used_mib,
         mig_enabled={"Enabled": True, "Disabled": False}.get(row.mig or ""),

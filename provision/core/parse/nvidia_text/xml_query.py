@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from provision.core.parse.nvidia_smi import parse_xml, read_elements
+from provision.core.parse.nvidia_smi import FIRST_XML_GPU, parse_xml, read_elements
 from provision.core.parse.nvidia_text.answers import build_all, judge_form
 from provision.core.parse.source_report import SourceReport
 from provision.model.facts import ConditionId
@@ -13,12 +13,13 @@ from provision.model.facts import ConditionId
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+_CUDA_TAGS = ("cuda_version", "cuda_umd_version")
 _VIRTUALISATION = {"vgpu": ConditionId.VGPU, "host vgpu": ConditionId.VGPU_HOST}
 
 
 def is_xml(text: str) -> bool:
     """Whether the root element or a GPU's beginning is there."""
-    return "<nvidia_smi_log" in text or ("<gpu id=" in text and "<product_name>" in text)
+    return "<nvidia_smi_log" in text or ("<product_name>" in text and FIRST_XML_GPU.search(text) is not None)
 
 
 def parse_xml_text(text: str) -> SourceReport:
@@ -27,6 +28,7 @@ def parse_xml_text(text: str) -> SourceReport:
     elements = [element for element in read_elements(text) if element.tag == "gpu"]
     windows = any("WDDM" in element.findtext("driver_model/current_dm", "") for element in elements)
     conditions = [
+        *([ConditionId.CUDA_VERSION_NA] if _has_no_cuda(text) else []),
         *([ConditionId.WDDM] if windows else []),
         *_judge_modes(elements),
         *judge_form(report.gpus),
@@ -42,6 +44,11 @@ def parse_xml_text(text: str) -> SourceReport:
         nvidia=True,
         system="Windows" if windows else None,
     )
+
+
+def _has_no_cuda(text: str) -> bool:
+    """Whether the driver found no CUDA library to ask, as on a host of virtual GPUs and in some containers."""
+    return any(f"<{tag}>{word}<" in text for tag in _CUDA_TAGS for word in ("N/A", "Not Found"))
 
 
 def _judge_modes(elements: Sequence[Element]) -> Iterator[ConditionId]:
