@@ -59,8 +59,13 @@ def main(arguments: list[str]) -> int:
     version = f"torch {torch.__version__}, CUDA {torch.version.cuda or 'none'}"
     imported = {"outcome": "ok", "detail": version, "figures": {"torch": torch.__version__}}
     record.end(IMPORT, imported, kept=IMPORT in wanted)
-    chosen = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
+    chosen = deep_checks.choose_device() if device == "auto" else device
     record.fields["device"] = chosen
+    if chosen in deep_checks.NOT_COVERED:
+        _skip_all(
+            record, wanted, f"these checks know GPUs of NVIDIA and AMD and the CPU, not torch's {chosen}"
+        )
+        return 0
     usable = deep_checks.is_usable(chosen)
     for name in wanted:
         if name == IMPORT:
@@ -75,6 +80,14 @@ def main(arguments: list[str]) -> int:
             return 0
     record.finish()
     return 0
+
+
+def _skip_all(record: _Record, wanted: list[str], reason: str) -> None:
+    for name in wanted:
+        if name != IMPORT:
+            record.begin(name, _IMPORT_LIMIT_S)
+            record.end(name, {"outcome": "skipped", "detail": reason})
+    record.finish()
 
 
 def _run_check(deep_checks: Any, name: str, device: str) -> dict[str, Any]:

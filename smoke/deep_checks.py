@@ -25,6 +25,8 @@ ATTENTION_LIMIT = 2.0**-6
 _WORST_FACTOR = 4.0
 # These say why a device cannot be used, where it cannot.
 EXPLAINING = ("deep.device", "deep.native-code")
+# What was found right on the CPU would say nothing of these, and nobody has tried them there.
+NOT_COVERED = ("xpu", "mps")
 _NO_KERNEL = ("No available kernel", "No viable backend")
 
 # torch learned to share keys among query heads with 2.5.
@@ -33,6 +35,15 @@ _CASES = ("plain", "causal", "mask") + (
 )
 
 Result = dict[str, Any]
+
+
+def choose_device() -> str:
+    """The GPU that this torch computes on, else the CPU. ROCm calls itself cuda."""
+    if torch.cuda.is_available():
+        return "cuda"
+    if hasattr(torch, "xpu") and torch.xpu.is_available():
+        return "xpu"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def is_usable(device: str) -> bool:
@@ -181,6 +192,8 @@ def check_native_code(device: str) -> Result:
     """What this torch was compiled for and what the device is; whether it suits is for who asked to say."""
     if device != "cuda":
         return {"outcome": "skipped", "detail": "there is one code for every CPU of a kind"}
+    if torch.version.hip:
+        return {"outcome": "skipped", "detail": "torch is built for ROCm, whose list is not compared"}
     architectures = torch.cuda.get_arch_list()
     major, minor = torch.cuda.get_device_capability()
     figures = {"architectures": architectures, "compute_capability": f"{major}.{minor}"}

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from provision.actions.context import Context
 from provision.actions.detect import Detection, detect
-from provision.actions.knowledge import load_catalogue
-from provision.actions.network import look_at_network
+from provision.actions.network import look_at_network, read_first_hub_request
 from provision.actions.stack_state import describe_stack
+from provision.actions.state_views import (
+    Active,
+    find_wrong_size,
+    load_active,
+    look_at_config,
+    look_at_state,
+    name_root,
+)
 from provision.actions.weight_hashes import find_altered
 from provision.core.checks.resources import HUB_CACHE, STATE, TEMPORARY, UV_CACHE
 from provision.core.cures import build_place
 from provision.core.yaml_text import convert, parse_yaml
-from provision.errors import BadFileError, StateError, ToolError, UsageError
+from provision.errors import ToolError
 from provision.model.checkup import (
     ComputedEnvironment,
     ConfigView,
@@ -33,13 +41,10 @@ from provision.model.facts import Facts, Probe
 from provision.model.network import NetworkView
 from provision.model.profile import ProfileFit, TorchBuild
 from provision.model.smoke import SmokeResult
-from provision.model.state import GenerationRecord, ModelRecord
 from provision.system.environment import inspect_environment
-from provision.system.files import list_sizes
-from provision.system.hub_request import HubRequest, read_hub_request
+from provision.system.hub_request import HubRequest
 from provision.system.interpreter import inspect_interpreter, is_superuser
-from provision.system.leftovers import find_leftovers, inspect_lock
-from provision.system.resources import find_worker, load_text
+from provision.system.resources import load_text
 from provision.system.spaces import (
     find_spaces,
     find_temporary_dir,
@@ -108,7 +113,11 @@ class LiveCheckup:
     def place(self) -> Place:
         """Where cures are typed."""
         return build_place(
-            self.facts.host, self.env, superuser=is_superuser(), elsewhere=self.scope.elsewhere
+            self.facts.host,
+            self.env,
+            superuser=is_superuser(),
+            elsewhere=self.scope.elsewhere,
+            root=None if self.scope.elsewhere else name_root(self._ctx),
         )
 
     @cached_property
@@ -130,7 +139,7 @@ class LiveCheckup:
     def spaces(self) -> tuple[Space, ...]:
         """The file systems that will be filled."""
         folders = {STATE: self._store.state_dir, UV_CACHE: find_uv_cache(self._ctx.env)}
-        if (hub := self._hub_request) is not None:
+        if (hub := self._hub_request[0]) is not None:
             folders[HUB_CACHE] = hub.cache_dir
         return find_spaces(folders | {TEMPORARY: find_temporary_dir(self._ctx.env)})
 
@@ -145,42 +154,18 @@ class LiveCheckup:
         return read_memory_limit_bytes()
 
     @cached_property
-    def _active(self) -> tuple[GenerationRecord | None, int | None, str | None]:
-        """The active generation, the number of an unfinished activation, and why they cannot be read."""
-        try:
-            pending = self._store.load_pending()
-            return self._store.load_active(), pending.number if pending else None, None
-        except StateError as error:
-            return None, None, f"{error.message}; {error.hint}"
+    def _active(self) -> Active:
+        return load_active(self._store)
 
     @cached_property
     def state(self) -> StateView:
         """The state folder."""
-        active, pending, problem = self._active
-        lock, holder = inspect_lock(self._store.state_dir)
-        return StateView(
-            generation=active.number if active else None,
-            problem=problem,
-            pending=pending,
-            lock=lock,
-            lock_holder=holder,
-            leftovers=() if problem else self._find_leftovers(),
-        )
-
-    def _find_leftovers(self) -> tuple[str, ...]:
-        needed = set()
-        for number in self._store.list_numbers():
-            try:
-                needed |= {stack.path for stack in self._store.load_generation(number).stacks}
-            except StateError:
-                # Its stacks are not known, so nothing may be taken for a leftover.
-                return ()
-        return find_leftovers(self._store.state_dir, needed=needed)
+        return look_at_state(self._store, self._active)
 
     @cached_property
     def stacks(self) -> tuple[StackState, ...]:
         """The active generation's stacks."""
-        active = self._active[0]
+        active = self._active.record
         return tuple(
             describe_stack(stack, self._store.state_dir / stack.path, inspected.report)
             for stack, inspected in zip(active.stacks if active else (), self._inspected_stacks, strict=True)
@@ -189,61 +174,38 @@ class LiveCheckup:
     @cached_property
     def weights_problems(self) -> tuple[str, ...]:
         """By sizes."""
-        active = self._active[0]
-        found = ((item.key, _find_wrong_size(item)) for item in (active.models if active else ()))
+        active = self._active.record
+        found = ((item.key, find_wrong_size(item)) for item in (active.models if active else ()))
         return tuple(f"{key}: {name} is missing or has another size" for key, name in found if name)
 
     @cached_property
     def weights_altered(self) -> tuple[str, ...]:
         """By hashes."""
-        active = self._active[0]
+        active = self._active.record
         models = active.models if active else ()
         return tuple(f"{item.key}: {problem}" for item in models if (problem := find_altered(item)))
 
     @cached_property
     def config(self) -> ConfigView:
         """config.yaml."""
-        store, active = self._store, self._active[0]
-        try:
-            config = store.load_config()
-            if config is None:
-                return ConfigView(exists=False)
-            from provision.core.config_doc import check_config, diff_config
-
-            text = config.decode("utf-8")
-            check_config(text, where=str(store.config_path))
-            drift = diff_config(text, active.config) if active else ()
-        except UnicodeDecodeError as error:
-            problem = f"{store.config_path}: not UTF-8 at byte {error.start}"
-            return ConfigView(exists=True, problem=problem)
-        except (BadFileError, StateError) as error:
-            return ConfigView(exists=True, problem=error.message)
-        return ConfigView(exists=True, drift=tuple(f"{item.key_path} is {item.found}" for item in drift))
+        return look_at_config(self._store, self._active.record)
 
     @property
     def smoke(self) -> tuple[SmokeResult, ...]:
         """What the active generation's models read."""
-        active = self._active[0]
+        active = self._active.record
         return active.smoke if active else ()
 
     @cached_property
     def network(self) -> NetworkView:
         """Settings; and where the network was asked for, what answered."""
-        return look_at_network(
-            self._ctx, self._detection if self.scope.network else None, hub=self._hub_request
-        )
+        hub, problem = self._hub_request
+        detection = self._detection if self.scope.network else None
+        return look_at_network(self._ctx, detection, hub=hub, hub_problem=problem)
 
     @cached_property
-    def _hub_request(self) -> HubRequest | None:
-        """How the Hub would be asked for the first model that comes from it."""
-        models = load_catalogue(self._ctx).models
-        model = next((item for item in models if item.repo_id and item.revision), None)
-        if model is None:
-            return None
-        try:
-            return read_hub_request(str(model.repo_id), str(model.revision), self._ctx.env)
-        except UsageError:
-            return None
+    def _hub_request(self) -> tuple[HubRequest | None, str | None]:
+        return read_first_hub_request(self._ctx)
 
     @cached_property
     def environments(self) -> tuple[InspectedEnvironment, ...]:
@@ -254,40 +216,25 @@ class LiveCheckup:
 
     @cached_property
     def _inspected_stacks(self) -> tuple[InspectedEnvironment, ...]:
-        active = self._active[0]
+        active = self._active.record
         return tuple(
-            self._inspect(f"stack {stack.name}", self._store.state_dir / stack.path)
+            self._inspect(f"stack {stack.name}", self._store.state_dir / stack.path, managed=True)
             for stack in (active.stacks if active else ())
         )
 
-    def _inspect(self, subject: str, folder: Path) -> InspectedEnvironment:
+    def _inspect(self, subject: str, folder: Path, *, managed: bool = False) -> InspectedEnvironment:
         report = inspect_environment(folder, verify_files=self.scope.deep, env=self._ctx.env)
-        return InspectedEnvironment(subject=subject, report=report)
+        # A stack is ours even where its manifest, by which it is known, is what it lacks.
+        return InspectedEnvironment(
+            subject=subject, report=replace(report, managed=True) if managed else report
+        )
 
     @cached_property
     def computed(self) -> tuple[ComputedEnvironment, ...]:
         """The deep checks, by each environment's own interpreter."""
-        return tuple(self._compute(item) for item in self.environments)
+        from provision.actions.deep import compute
 
-    def _compute(self, environment: InspectedEnvironment) -> ComputedEnvironment:
-        from provision.core.child_env import build_worker_env
-        from provision.core.deep_checks import DEEP_CHECKS, judge_deep
-        from provision.model.deep import DeepAnswer
-        from provision.system.deep import run_deep
-
-        interpreter = environment.report.interpreter
-        if interpreter is None or not interpreter.exists:
-            answer = DeepAnswer(problem=environment.report.problem or "its python is missing")
-        else:
-            with tempfile.TemporaryDirectory(prefix="provision-deep-") as work:
-                answer = run_deep(
-                    Path(interpreter.path),
-                    tuple(DEEP_CHECKS),
-                    worker_path=find_worker(self._ctx.data_dir).with_name("deep.py"),
-                    env=build_worker_env(self._ctx.env),
-                    work_dir=Path(work),
-                )
-        return ComputedEnvironment(subject=environment.subject, findings=judge_deep(answer))
+        return tuple(compute(self._ctx, item) for item in self.environments)
 
     @cached_property
     def known_pairs(self) -> KnownPairs:
@@ -299,9 +246,3 @@ class LiveCheckup:
     def library_folders(self) -> tuple[LibraryFolder, ...]:
         """Folders of LD_LIBRARY_PATH outside of the stacks with CUDA libraries in them."""
         return tuple(find_library_folders(self._ctx.env, self._store.stacks_dir))
-
-
-def _find_wrong_size(model: ModelRecord) -> str | None:
-    """The first file that has not the size that it had when the model was verified."""
-    found = list_sizes(Path(model.model_dir))
-    return next((name for name, size in model.files.items() if found.get(name) != size), None)

@@ -1,6 +1,7 @@
 """`provision doctor --fix`: repairs of what is the tool's own, shown first and checked afterwards.
 
-Nothing of the system's is touched: a driver, a variable and the user's caches stay commands to be typed.
+Nothing of the system's is touched: a driver and a variable stay commands to be typed. Of caches goes only what
+is altered, since a stack that is built again would get it from there.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from provision.actions.apply import apply
 from provision.actions.context import Context
-from provision.actions.recover import recover
-from provision.actions.situation import read_config_text
-from provision.core.config_doc import merge_config
-from provision.errors import ProvisionError, StateError
+from provision.actions.repairs import (
+    apply_again,
+    declare_stacks_altered,
+    finish_activation,
+    list_leftovers,
+    list_models,
+    load_readable,
+    name_pending,
+    remove_left,
+    remove_weights,
+    take_lock,
+    write_config,
+)
+from provision.errors import ProvisionError
 from provision.model.finding import Examination, Finding, Severity
-from provision.model.plan import Plan
-from provision.model.state import GenerationRecord
-from provision.system.files import write_atomic
-from provision.system.leftovers import find_leftovers, remove_leftovers
-from provision.system.store import Store, build_holder
-
-_COMMAND = "provision doctor --fix"
+from provision.system.store import Store
 
 
 class RepairKind(StrEnum):
@@ -33,6 +37,8 @@ class RepairKind(StrEnum):
     LOCK = "lock"
     LEFTOVERS = "leftovers"
     CONFIG = "config"
+    STACKS = "stacks"
+    WEIGHTS = "weights"
     APPLY = "apply"
 
 
@@ -60,21 +66,33 @@ _KINDS: dict[str, RepairKind] = {
     "config.valid": RepairKind.CONFIG,
     "config.drift": RepairKind.CONFIG,
     "stack.complete": RepairKind.APPLY,
+    "stack.interpreter": RepairKind.APPLY,
+    "stack.interrupted-install": RepairKind.APPLY,
+    "stack.duplicates": RepairKind.APPLY,
+    "stack.requirements": RepairKind.APPLY,
+    "stack.files": RepairKind.STACKS,
     "weights.present": RepairKind.APPLY,
-    "weights.hashes": RepairKind.APPLY,
+    "weights.hashes": RepairKind.WEIGHTS,
 }
+# These make room; an apply then fills it.
+_BEFORE_APPLY = (RepairKind.STACKS, RepairKind.WEIGHTS)
 
 
 def plan_repairs(ctx: Context, findings: Sequence[Finding]) -> tuple[Repair, ...]:
     """What can be repaired of `findings`, in order. Changes nothing."""
     store = Store(ctx.root)
     wrong = {
-        finding.id: finding for finding in findings if finding.severity in (Severity.FAIL, Severity.WARN)
+        finding.id: finding
+        for finding in findings
+        if finding.severity in (Severity.FAIL, Severity.WARN) and _is_ours(finding)
     }
     kinds: dict[RepairKind, list[str]] = {}
     for name in wrong:
         if (kind := _choose_kind(store, name)) is not None:
             kinds.setdefault(kind, []).append(name)
+    for kind in _BEFORE_APPLY:
+        if kind in kinds:
+            kinds.setdefault(RepairKind.APPLY, []).extend(kinds[kind])
     if RepairKind.APPLY in kinds:
         # An apply writes config.yaml too.
         kinds[RepairKind.APPLY] += kinds.pop(RepairKind.CONFIG, [])
@@ -85,40 +103,56 @@ def plan_repairs(ctx: Context, findings: Sequence[Finding]) -> tuple[Repair, ...
     )
 
 
+def _is_ours(finding: Finding) -> bool:
+    """An environment that the user named with --into is theirs to mend."""
+    return finding.subject is None or finding.subject.startswith("stack ")
+
+
 def _choose_kind(store: Store, name: str) -> RepairKind | None:
     if name == "state.whole":
-        return RepairKind.APPLY if _load_active(store) is None else RepairKind.RECOVER
+        if name_pending(store).exists():
+            return RepairKind.RECOVER
+        return RepairKind.APPLY if load_readable(store) is None else None
     if name == "config.valid" and store.config_path.exists():
         # It cannot be read: what it was meant to say is the user's to tell.
         return None
     return _KINDS.get(name)
 
 
+_TITLES = {
+    RepairKind.RECOVER: "finish or undo the activation that was cut short, or forget it where its record is damaged",
+    RepairKind.LOCK: "forget the holder of the lock, who has ended",
+    RepairKind.STACKS: "declare altered stacks unfinished, and have uv's cache forget the packages that were altered",
+    RepairKind.WEIGHTS: "remove weights whose content is not what their revision names",
+}
+
+
 def _describe(store: Store, kind: RepairKind, wrong: dict[str, Finding]) -> str:
-    active = _load_active(store)
-    match kind:
-        case RepairKind.RECOVER:
-            return "finish or undo the activation that was cut short"
-        case RepairKind.LOCK:
-            return "forget the holder of the lock, who has ended"
-        case RepairKind.LEFTOVERS:
-            return f"remove {', '.join(_list_leftovers(store))}"
-        case RepairKind.CONFIG if active is not None:
-            return f"write the keys that generation {active.number} owns into {store.config_path.name} again"
-        case RepairKind.APPLY if active is not None:
-            return f"apply profile {active.profile} for {', '.join(_list_models(active))}, which builds what is missing"
-    reasons = "; ".join(wrong[name].evidence for name in wrong if _KINDS.get(name) is kind)
-    return f"apply auto, which makes a new generation ({reasons or 'the former one cannot be read'})"
+    active = load_readable(store)
+    if kind in _TITLES:
+        return _TITLES[kind]
+    if kind is RepairKind.LEFTOVERS:
+        return f"remove {', '.join(list_leftovers(store))}"
+    if active is None:
+        reasons = "; ".join(wrong[name].evidence for name in wrong if _KINDS.get(name) is kind)
+        return f"apply auto, which makes a new generation ({reasons or 'the former one cannot be read'})"
+    if kind is RepairKind.CONFIG:
+        return f"write the keys that generation {active.number} owns into {store.config_path.name} again"
+    return (
+        f"apply profile {active.profile} for {', '.join(list_models(active))}, which builds what is missing"
+    )
 
 
 def carry_out(ctx: Context, repairs: Sequence[Repair]) -> tuple[Outcome, ...]:
     """Do them in order. One that fails is told, and the next are tried."""
     actions: dict[RepairKind, Callable[[Context, Store], None]] = {
-        RepairKind.RECOVER: _recover,
-        RepairKind.LOCK: _take_lock,
-        RepairKind.LEFTOVERS: _remove_leftovers,
-        RepairKind.CONFIG: _write_config,
-        RepairKind.APPLY: _apply,
+        RepairKind.RECOVER: finish_activation,
+        RepairKind.LOCK: take_lock,
+        RepairKind.LEFTOVERS: remove_left,
+        RepairKind.CONFIG: write_config,
+        RepairKind.STACKS: declare_stacks_altered,
+        RepairKind.WEIGHTS: remove_weights,
+        RepairKind.APPLY: apply_again,
     }
     store = Store(ctx.root)
     outcomes = []
@@ -151,59 +185,3 @@ def compare(before: Examination, after: Examination) -> tuple[tuple[Finding, Fin
 
 def _conclude(repair: Repair, *, done: bool, error: str | None) -> Outcome:
     return Outcome(kind=repair.kind, title=repair.title, findings=repair.findings, done=done, error=error)
-
-
-def _recover(ctx: Context, store: Store) -> None:
-    with store.locked(build_holder(_COMMAND, ctx.timestamp())):
-        recover(ctx, store)
-
-
-def _take_lock(ctx: Context, store: Store) -> None:
-    """Holding the lock once writes a new holder and takes it away again."""
-    with store.locked(build_holder(_COMMAND, ctx.timestamp())):
-        return
-
-
-def _remove_leftovers(ctx: Context, store: Store) -> None:
-    with store.locked(build_holder(_COMMAND, ctx.timestamp())):
-        remove_leftovers(store.state_dir, _list_leftovers(store))
-
-
-def _write_config(ctx: Context, store: Store) -> None:
-    """What an apply writes, without resolving and smoking anew: the active generation was verified."""
-    with store.locked(build_holder(_COMMAND, ctx.timestamp())):
-        active = store.load_active()
-        if active is None:
-            raise StateError("no generation is active", hint="provision apply auto")
-        text = read_config_text(store, store.load_config())
-        merged = merge_config(text, active.config, where=str(store.config_path))
-        write_atomic(store.config_path, merged.encode())
-
-
-def _apply(ctx: Context, store: Store) -> None:
-    active = _load_active(store)
-    profile, models = ("auto", ()) if active is None else (active.profile, _list_models(active))
-
-    def show(plan: Plan) -> None:
-        for step in plan.steps:
-            ctx.reporter.detail(step.title)
-
-    apply(ctx, profile, models, show_plan=show)
-
-
-def _list_models(active: GenerationRecord) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys([*(model.key for model in active.models), *(one.model for one in active.smoke)])
-    )
-
-
-def _list_leftovers(store: Store) -> tuple[str, ...]:
-    needed = {stack.path for number in store.list_numbers() for stack in store.load_generation(number).stacks}
-    return find_leftovers(store.state_dir, needed=needed)
-
-
-def _load_active(store: Store) -> GenerationRecord | None:
-    try:
-        return store.load_active()
-    except StateError:
-        return None

@@ -11,31 +11,54 @@ from provision.actions.context import Context
 from provision.actions.detect import Detection
 from provision.actions.knowledge import load_catalogue
 from provision.core.pip_settings import parse_package_settings
-from provision.errors import BadFileError
+from provision.errors import BadFileError, UsageError
 from provision.model.network import NetworkView
 from provision.model.packages import PackageSettings, SourceAttempt
 from provision.model.profile import Profile, TorchBuild
-from provision.system.hub_request import HubRequest
+from provision.system.hub_request import HubRequest, read_hub_request
 from provision.system.network import ask_addresses, list_certificate_files, list_proxies
 from provision.system.pip_files import load_pip_files
 
 DEFAULT_INDEX = "https://index.example/simple/"
 
 
-def look_at_network(ctx: Context, detection: Detection | None, *, hub: HubRequest | None) -> NetworkView:
+def look_at_network(
+    ctx: Context,
+    detection: Detection | None,
+    *,
+    hub: HubRequest | None,
+    hub_problem: str | None = None,
+) -> NetworkView:
     """The settings; with `detection` also what sources, indexes and the Hub answer, which takes seconds."""
     proxies = list_proxies(ctx.env)
     try:
         settings = parse_package_settings(load_pip_files(ctx.env), ctx.env, base=str(Path.cwd()))
     except BadFileError as error:
-        return NetworkView(proxies=proxies, settings_problem=error.message)
+        return NetworkView(proxies=proxies, settings_problem=error.message, hub_problem=hub_problem)
+    except ValueError as error:
+        # An address such as http://[bad: urllib has no exception of its own for it.
+        problem = f"pip's settings or variables name an address that is none: {error}"
+        return NetworkView(proxies=proxies, settings_problem=problem, hub_problem=hub_problem)
     named = [("pip's cert", settings.certificate)] if settings.certificate else []
     view = NetworkView(
         proxies=proxies,
         certificates=list_certificate_files(ctx.env, named),
         hub_offline=hub.offline_by if hub else None,
+        hub_problem=hub_problem,
     )
     return view if detection is None else _ask(ctx, view, settings, detection, hub)
+
+
+def read_first_hub_request(ctx: Context) -> tuple[HubRequest | None, str | None]:
+    """How the Hub would be asked for the first model that comes from it, or why it cannot be."""
+    models = load_catalogue(ctx).models
+    model = next((item for item in models if item.repo_id and item.revision), None)
+    if model is None:
+        return None, None
+    try:
+        return read_hub_request(str(model.repo_id), str(model.revision), ctx.env), None
+    except UsageError as error:
+        return None, error.message
 
 
 def _ask(

@@ -1,46 +1,46 @@
-"""Whether a stack is what was installed, from an inspection that has looked at its files already."""
+"""Whether a stack was finished and holds its packages, by an inspection that has read their records already."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
+from provision.core.environment_cures import list_some
 from provision.model.checkup import StackState
-from provision.model.environment import EnvironmentReport, FaultKind, InstalledDistribution
+from provision.model.environment import EnvironmentReport, InstalledDistribution
 from provision.model.state import StackRecord
 from provision.system.stack_folder import load_manifest
 
-_WORDS = {
-    FaultKind.MISSING: "which is missing: the installation was cut short",
-    FaultKind.SIZE: "which has another size",
-    FaultKind.HASH: "which has another content",
-    FaultKind.UNREADABLE: "which cannot be read",
-}
-
 
 def describe_stack(stack: StackRecord, folder: Path, report: EnvironmentReport) -> StackState:
-    """The stack at `folder`: its files by `report`, its packages by the manifest that it was finished with."""
+    """The stack at `folder`: its packages by `report` against the manifest that it was finished with.
+
+    Altered and missing files are not told here: they are what `stack.files` is about.
+    """
     manifest = load_manifest(folder)
     if manifest is None:
-        problem: str | None = "it is missing or was not finished"
+        problem: str | None = "it is missing, was not finished, or its python is gone"
         return StackState(name=stack.name, path=str(folder), problem=problem, packages=0)
     own = [item for item in report.distributions if Path(item.site_dir).is_relative_to(folder)]
-    problem = report.problem or next((said for item in own if (said := _find_fault(item))), None)
+    problem = report.problem
     if problem is None:
         installed = {(item.info_name, _hash_record(item)) for item in own}
         listed = {(f"{item.name}-{item.version}.dist-info", item.record_sha256) for item in manifest.packages}
         if installed != listed:
-            problem = "its packages are not those that were installed"
+            problem = _say_difference(dict(installed), dict(listed))
     return StackState(name=stack.name, path=str(folder), problem=problem, packages=len(manifest.packages))
 
 
-def _find_fault(item: InstalledDistribution) -> str | None:
-    if item.listed is None:
-        return f"{item.info_name} has no RECORD: the installation was cut short"
-    if not item.faults:
-        return None
-    fault = item.faults[0]
-    return f"{item.info_name} lists {fault.path}, {_WORDS[fault.kind]}"
+def _say_difference(installed: dict[str, str | None], listed: dict[str, str]) -> str:
+    """What was taken away, added or altered: `.dist-info` folders, each with the hash of its RECORD."""
+    both = sorted(installed.keys() & listed.keys())
+    kinds = {
+        "gone": sorted(listed.keys() - installed.keys()),
+        "new": sorted(installed.keys() - listed.keys()),
+        "without its RECORD": [name for name in both if installed[name] is None],
+        "altered": [name for name in both if installed[name] not in (None, listed[name])],
+    }
+    return "; ".join(f"{list_some(names)} is {kind}" for kind, names in kinds.items() if names)
 
 
 def _hash_record(item: InstalledDistribution) -> str | None:

@@ -14,24 +14,30 @@ _SHA1 = re.compile(r"[0-9a-f]{40}")
 
 
 def find_altered(model: ModelRecord) -> str | None:
-    """What differs from the revision, in one sentence; None when nothing does.
+    """What differs from the revision, in one sentence; None when nothing does."""
+    try:
+        altered = list_altered(model)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror or error}"
+    if not altered:
+        return None
+    if _SHA256.fullmatch(model.revision):
+        return "its files are not those of its revision"
+    return f"{altered[0].name} has not the content that the Hub named"
 
-    An embedded model's revision is a hash over its folder. The Hub's cache names each file by the hash of
-    its content: SHA-256 for large files, git's own for the others.
+
+def list_altered(model: ModelRecord) -> tuple[Path, ...]:
+    """The files that are not what the revision names; all of an embedded model's where one is not.
+
+    Raises OSError for a file that cannot be read. An embedded model's revision is a hash over its folder. The
+    Hub's cache names each file by the hash of its content: SHA-256 for large files, git's own for the others.
     """
     folder = Path(model.model_dir)
     if _SHA256.fullmatch(model.revision):
-        found = hash_folder(folder)
-        return None if found == model.revision else "its files are not those of its revision"
-    for name in sorted(model.files):
-        blob = (folder / name).resolve()
-        try:
-            expected = _hash_like(blob)
-        except OSError as error:
-            return f"{name}: {error.strerror or error}"
-        if expected is not None and expected != blob.name:
-            return f"{name} has not the content that the Hub named"
-    return None
+        whole = hash_folder(folder) == model.revision
+        return () if whole else tuple(folder / name for name in sorted(model.files))
+    blobs = ((folder / name, (folder / name).resolve()) for name in sorted(model.files))
+    return tuple(path for path, blob in blobs if _hash_like(blob) not in (None, blob.name))
 
 
 def _hash_like(blob: Path) -> str | None:

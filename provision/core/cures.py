@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from provision.core.cure_table import DISTRIBUTIONS, TABLE, Cure, CureKind, System
-from provision.core.shells import find_shell
+from provision.core.shells import find_shell, render_word
 from provision.model.checkup import Place, Shell
 from provision.model.facts import Host
 
 __all__ = [
     "CureKind",
     "System",
+    "build_own_cure",
     "build_place",
     "choose_cure",
     "find_cure",
@@ -43,7 +44,14 @@ _BY_CONTAINER: dict[str, System] = {
 }
 
 
-def build_place(host: Host, env: Mapping[str, str], *, superuser: bool, elsewhere: bool = False) -> Place:
+def build_place(
+    host: Host,
+    env: Mapping[str, str],
+    *,
+    superuser: bool,
+    elsewhere: bool = False,
+    root: str | None = None,
+) -> Place:
     """Where cures are typed: this shell and user here, those that are usual on a machine elsewhere."""
     if elsewhere:
         shell = Shell.POWERSHELL if host.system == "Windows" else Shell.POSIX
@@ -53,7 +61,14 @@ def build_place(host: Host, env: Mapping[str, str], *, superuser: bool, elsewher
         shell=find_shell(env, system=host.system),
         superuser=superuser,
         wsl_name=env.get("WSL_DISTRO_NAME"),
+        root=root,
     )
+
+
+def build_own_cure(place: Place, *words: str) -> str:
+    """A command of this tool's own, on the application that was looked at."""
+    root = () if place.root is None else ("--root", render_word(place.shell, place.root))
+    return " ".join(("provision", *words, *root))
 
 
 def find_system(host: Host) -> System:

@@ -13,13 +13,14 @@ _BACKENDS = frozenset(
     """cpu cu132 cu130 cu129 cu128 cu126 cu125 cu124 cu123 cu122 cu121 cu120 cu118
     rocm7.2 rocm7.1 rocm7.0 rocm6.4 rocm6.3 rocm6.2.4 rocm6.2 rocm6.1 xpu""".split()  # noqa: SIM905
 )
-_REBUILD = "provision apply auto"
+# Of a stack that this tool built; the doctor completes it.
+REBUILD = "provision apply auto"
 
 
 def build_pip_cure(report: EnvironmentReport, host: Host, *calls: Sequence[str]) -> str:
     """Calls of `uv pip`, each with its arguments, on this environment. A stack of ours is built again instead."""
     if report.managed:
-        return _REBUILD
+        return REBUILD
     python = report.interpreter.path if report.interpreter else report.prefix
     return " && ".join(
         " ".join(["uv", "pip", call[0], "--python", *(_quote(word, host) for word in (python, *call[1:]))])
@@ -35,7 +36,7 @@ def build_reinstall_cure(report: EnvironmentReport, host: Host, pins: Iterable[s
 def build_recreate_cure(report: EnvironmentReport, host: Host) -> str:
     """Make the environment's interpreter anew over what is installed."""
     if report.managed:
-        return _REBUILD
+        return REBUILD
     minor = (report.interpreter.minor if report.interpreter else None) or "3.12"
     return f"uv venv --allow-existing --python {minor} {_quote(report.prefix, host)}"
 
@@ -43,7 +44,7 @@ def build_recreate_cure(report: EnvironmentReport, host: Host) -> str:
 def build_removal_cure(report: EnvironmentReport, host: Host, relative: str) -> str:
     """Remove a folder of the environment."""
     if report.managed:
-        return _REBUILD
+        return REBUILD
     command = "Remove-Item -Recurse" if host.system == "Windows" else "rm -r"
     return f"{command} {_quote(f'{report.prefix}/{relative}', host)}"
 

@@ -11,6 +11,8 @@ from provision.core.environment_cures import (
     build_removal_cure,
     list_some,
 )
+from provision.core.shells import render_export, render_unset
+from provision.model.checkup import Shell
 from provision.model.environment import (
     OTHER_INSTALLERS,
     EnvironmentKind,
@@ -147,16 +149,19 @@ def _tell_apart(found: list[InstalledDistribution]) -> list[str]:
     return versions if len(wheels) > 1 else list(dict.fromkeys(versions))
 
 
-def check_isolation(report: EnvironmentReport, facts: Facts) -> Finding:
+def check_isolation(report: EnvironmentReport, shell: Shell) -> Finding:
     """Does the environment import only what was installed into it?"""
     identity = "stack.isolation"
     sentences = [f"{item.path} is imported in place of {item.name}" for item in report.shadows[:3]]
     cure = None
     if report.user_site_packages:
         sentences.append(f"{report.user_site_dir} comes first, with {list_some(report.user_site_packages)}")
-        cure = "$env:PYTHONNOUSERSITE = 1" if facts.host.system == "Windows" else "export PYTHONNOUSERSITE=1"
+        cure = render_export(shell, "PYTHONNOUSERSITE", "1")
+    elif report.shadows:
+        cure = render_unset(shell, "PYTHONPATH")
     if report.interpreter and report.interpreter.system_site_packages:
         sentences.append(f"pyvenv.cfg lets in the packages of {report.interpreter.home}")
+        cure = cure or f"set include-system-site-packages = false in {report.prefix}/pyvenv.cfg"
     editable = sorted(item.name for item in report.distributions if item.editable)
     sentences += _describe_path_files(report, editable)
     if not sentences:
@@ -191,7 +196,7 @@ def _is_within(folder: str, report: EnvironmentReport) -> bool:
 _LOADED_IN_TURN = ("libnvJitLink.", "libcudnn_", "libcublasLt.")
 
 
-def check_foreign_libraries(report: EnvironmentReport) -> Finding:
+def check_foreign_libraries(report: EnvironmentReport, shell: Shell) -> Finding:
     """Does LD_LIBRARY_PATH leave the wheels' CUDA libraries alone?"""
     identity = "stack.foreign-libraries"
     if report.torch is None or not report.torch.cuda:
@@ -216,7 +221,8 @@ def check_foreign_libraries(report: EnvironmentReport) -> Finding:
     older = [text for folder in report.library_folders if (text := _find_older(folder, report))]
     evidence = "; ".join([f"LD_LIBRARY_PATH comes before the wheels' own copies: {places}", *older])
     severity = Severity.FAIL if older else Severity.WARN
-    return Finding(id=identity, severity=severity, evidence=evidence, cure="unset LD_LIBRARY_PATH")
+    cure = render_unset(shell, "LD_LIBRARY_PATH")
+    return Finding(id=identity, severity=severity, evidence=evidence, cure=cure)
 
 
 def _find_older(folder: LibraryFolder, report: EnvironmentReport) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -26,6 +27,23 @@ def find_shell(env: Mapping[str, str], *, system: str) -> Shell:
     if not modules:
         return Shell.POWERSHELL
     return Shell.POWERSHELL if len(modules.split(";")) > _MACHINE_MODULE_FOLDERS else Shell.CMD
+
+
+def render_word(shell: Shell, word: str) -> str:
+    """`word` as one argument, quoted where it holds what the shell would take for its own."""
+    match shell:
+        case Shell.POWERSHELL | Shell.CMD:
+            plain = word and all(character.isalnum() or character in "\\/:._-+=" for character in word)
+            mark = "'" if shell is Shell.POWERSHELL else '"'
+            return word if plain else f"{mark}{word.replace(mark, mark * 2)}{mark}"
+        case Shell.POSIX | Shell.FISH | Shell.CSH:
+            return shlex.quote(word)
+
+
+def render_rename(shell: Shell, old: str, new: str) -> str:
+    """The line that gives a file another name."""
+    words = f"{render_word(shell, old)} {render_word(shell, new)}"
+    return f"move {words}" if shell in (Shell.POWERSHELL, Shell.CMD) else f"mv {words}"
 
 
 def render_export(shell: Shell, name: str, value: str) -> str:

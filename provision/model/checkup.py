@@ -22,12 +22,16 @@ class Shell(StrEnum):
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """Where a cure is to be typed. `wsl_name` is the distribution's name to Windows, if it is told."""
+    """Where a cure is to be typed. `wsl_name` is the distribution's name to Windows, if it is told.
+
+    `root` is the application's folder where it is another one than commands take by themselves.
+    """
 
     host: Host
     shell: Shell
     superuser: bool = False
     wsl_name: str | None = None
+    root: str | None = None
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -41,13 +45,16 @@ class Scope(Struct, frozen=True, kw_only=True):
 class Space(Struct, frozen=True, kw_only=True):
     """A folder that will be filled, and its file system. `device` tells file systems apart; sizes in bytes.
 
-    `purpose` is what it is for, such as `uv's cache`; `path` is the folder or its nearest parent that exists.
+    `purpose` is what it is for, such as `uv's cache`; `path` is the folder or its nearest parent that exists;
+    `missing` is the folder where it does not exist yet.
     """
 
     purpose: str
     path: str
     device: int
     free_bytes: int
+    writable: bool = True
+    missing: str | None = None
 
 
 class PythonView(Struct, frozen=True, kw_only=True):
@@ -80,21 +87,26 @@ class LockState(StrEnum):
 class StateView(Struct, frozen=True, kw_only=True):
     """The state folder. `problem` is why it cannot be read; `leftovers` are paths relative to it.
 
-    `pending` is the number of a generation whose activation was cut short; `lock_holder` a sentence.
+    `profile` is what the active generation was made by; `unreadable` are the numbers of damaged ones.
+    `pending_problem` is why the record of an activation cannot be read; `pending` is the number of a generation whose activation was cut short; `lock_holder` a sentence.
     """
 
     generation: int | None
+    profile: str | None = None
     problem: str | None = None
     pending: int | None = None
+    pending_problem: str | None = None
+    unreadable: tuple[int, ...] = ()
     lock: LockState = LockState.FREE
     lock_holder: str = ""
     leftovers: tuple[str, ...] = ()
 
 
 class ConfigView(Struct, frozen=True, kw_only=True):
-    """config.yaml. `problem` is why it cannot be read; `drift` lists owned keys that were changed."""
+    """config.yaml at `path`. `problem` is why it cannot be read; `drift` lists owned keys that were changed."""
 
     exists: bool
+    path: str = ""
     problem: str | None = None
     drift: tuple[str, ...] = ()
 

@@ -46,13 +46,14 @@ class NetworkView(Struct, frozen=True, kw_only=True):
     """What the network checks look at; None for what was not asked, since it takes seconds.
 
     `proxies` are (variable, value without login). `settings_problem` is why pip's configuration cannot be
-    read. `hub_offline` names the variable that forbids to ask the Hub.
+    read. `hub_offline` names the variable that forbids to ask the Hub, `hub_problem` why it cannot be asked.
     """
 
     proxies: tuple[tuple[str, str], ...] = ()
     certificates: tuple[CertificateFile, ...] = ()
     settings_problem: str | None = None
     hub_offline: str | None = None
+    hub_problem: str | None = None
     sources: tuple[SourceAttempt, ...] | None = None
     index: tuple[Reach, ...] | None = None
     hub: Reach | None = None

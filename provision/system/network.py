@@ -83,7 +83,7 @@ def _ask(
     import requests
     import urllib3
 
-    host = urlsplit(url).hostname or ""
+    host = _find_host(url)
     start = time.monotonic()
     status: int | None = None
     try:
@@ -97,7 +97,7 @@ def _ask(
             with session.get(url, timeout=timeout_s, stream=True) as answer:
                 status = answer.status_code
         kind, detail = ReachKind.ANSWERED, f"answers ({status})"
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, OSError, ValueError) as error:
         kind, detail = _explain(error, timeout_s)
     return Reach(
         label=_build_label(url),
@@ -106,6 +106,13 @@ def _ask(
         status=status,
         elapsed_s=round(time.monotonic() - start, 3),
     )
+
+
+def _find_host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _explain(error: Exception, timeout_s: float) -> tuple[ReachKind, str]:
@@ -150,8 +157,11 @@ def _choose_proxies(url: str, env: Mapping[str, str], proxy: str | None) -> dict
 
 
 def _build_label(url: str) -> str:
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return hide_login(url)
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 

@@ -27,12 +27,20 @@ def _find_space(purpose: str, folder: Path) -> Space | None:
     for place in (folder, *folder.parents):
         try:
             device = place.stat().st_dev
+            writable = os.access(place, os.W_OK | os.X_OK)
             free_bytes = shutil.disk_usage(place).free
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
             return None
-        return Space(purpose=purpose, path=str(place), device=device, free_bytes=free_bytes)
+        return Space(
+            purpose=purpose,
+            path=str(place),
+            device=device,
+            free_bytes=free_bytes,
+            writable=writable,
+            missing=None if place == folder else str(folder),
+        )
     return None
 
 

@@ -220,3 +220,34 @@ def test_a_check_that_breaks_is_named(ctx: Context, monkeypatch: pytest.MonkeyPa
     examination = examine(ctx, only=("disk", "tool"))
     assert [check.id for check in examination.broken] == ["disk.space", "disk.writable", "disk.links"]
     assert examination.findings[-1].severity is Severity.PASS
+
+
+def test_settings_that_name_no_address_are_told(ctx: Context) -> None:
+    odd = replace(ctx, env={"PIP_INDEX_URL": "http://[bad", "HTTPS_PROXY": "http://[bad"})
+    examination = examine(odd, only=("network",))
+    assert examination.broken == ()
+    found = {finding.id: finding.severity for finding in examination.findings}
+    assert (found["network.packages"], found["network.proxy"]) == (Severity.FAIL, Severity.FAIL)
+
+
+def test_an_active_generation_that_is_not_there(ctx: Context) -> None:
+    store = make_application(ctx.root)
+    (store.state_dir / "active").write_text("7\n")
+    finding = look(ctx, "state.whole")["state.whole"]
+    assert (finding.evidence, finding.cure) == (
+        "generation 7 is named as the active one, and it is not there",
+        f"provision apply auto --root {ctx.root}",
+    )
+
+
+def test_a_former_generation_that_cannot_be_read(ctx: Context) -> None:
+    store = make_application(ctx.root)
+    former = store.state_dir / "generations" / "0"
+    former.mkdir()
+    (former / "generation.json").write_text("{")
+    found = look(ctx, "state")
+    assert (found["state.whole"].severity, found["state.whole"].evidence) == (
+        Severity.WARN,
+        "generation 1 is active; of former ones cannot be read: 0",
+    )
+    assert found["state.leftovers"].severity is Severity.SKIP

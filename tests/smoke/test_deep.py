@@ -67,6 +67,18 @@ def test_every_check_on_the_cpu(stack_python: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.parametrize("device", ["xpu", "mps"])
+def test_a_device_that_the_checks_do_not_know(stack_python: Path, tmp_path: Path, device: str) -> None:
+    """What the CPU computes would say nothing of it."""
+    answer = ask(stack_python, tmp_path, tuple(DEEP_CHECKS), device=device)
+    reason = f"these checks know GPUs of NVIDIA and AMD and the CPU, not torch's {device}"
+    assert (answer["device"], answer["done"]) == (device, True)
+    assert [(item["id"], item["outcome"], item["detail"]) for item in answer["results"][1:]] == [
+        (name, "skipped", reason) for name in list(DEEP_CHECKS)[1:]
+    ]
+
+
+@pytest.mark.stack
 def test_a_gpu_that_is_not_there(stack_python: Path, tmp_path: Path) -> None:
     answer = ask(stack_python, tmp_path, ("deep.device", "deep.matmul-bf16"), device="cuda")
     assert [(item["id"], item["outcome"]) for item in answer["results"]] == [

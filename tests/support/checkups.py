@@ -73,7 +73,7 @@ def make_host(**changes: object) -> Host:
 def make_checkup(facts: Facts, **changes: object) -> FakeCheckup:
     """A checkup of that machine; cures are for its system and a user who is not root."""
     place = build_place(facts.host, {"SHELL": "/bin/bash"}, superuser=False)
-    return FakeCheckup(facts=facts, place=place, **changes)  # type: ignore[arg-type]
+    return FakeCheckup(**({"facts": facts, "place": place} | changes))  # type: ignore[arg-type]
 
 
 def make_condition(condition_id: ConditionId, message: str) -> Condition:

@@ -10,6 +10,7 @@ import yaml
 
 from provision.core.environment_checks import ENVIRONMENT_CHECKS
 from provision.core.yaml_text import convert
+from provision.model.checkup import Shell
 from provision.model.environment import EnvironmentReport, KnownPairs
 from provision.model.facts import Facts
 from provision.model.finding import Finding
@@ -24,9 +25,11 @@ def load_pairs() -> KnownPairs:
 PAIRS = load_pairs()
 
 
-def run_check(identity: str, report: EnvironmentReport, facts: Facts) -> Finding:
+def run_check(identity: str, report: EnvironmentReport, facts: Facts, shell: Shell = Shell.POSIX) -> Finding:
     """The finding of one check of the registry."""
-    return next(check for check in ENVIRONMENT_CHECKS if check.id == identity).run(report, facts, PAIRS)
+    return next(check for check in ENVIRONMENT_CHECKS if check.id == identity).run(
+        report, facts, PAIRS, shell
+    )
 
 
 class Environment:

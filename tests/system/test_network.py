@@ -143,3 +143,10 @@ def test_certificates_that_are_named_are_looked_at(tmp_path: Path) -> None:
         ),
         CertificateFile(origin="pip's cert", path=str(TLS / "certificate.pem"), problem=None),
     )
+
+
+@pytest.mark.parametrize("url", ["http://[bad", "http://host:port/", "nonsense"])
+def test_an_address_that_is_none_is_a_value_too(url: str) -> None:
+    [reach] = ask_addresses([url], env={})
+    assert reach.kind is ReachKind.OTHER
+    assert reach.detail.startswith("cannot be asked: ")

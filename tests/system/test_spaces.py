@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.system.interpreter import is_superuser
 from provision.system.spaces import (
     find_spaces,
     find_temporary_dir,
@@ -22,6 +23,16 @@ def test_a_folder_that_is_not_there_is_on_its_parents_file_system(tmp_path: Path
     assert (state.purpose, state.path, state.device) == ("state", str(tmp_path), tmp_path.stat().st_dev)
     assert state.free_bytes > 0
     assert odd.path == str(file)
+    assert (state.writable, state.missing) == (True, str(tmp_path / "a" / "b"))
+    assert find_spaces({"state": tmp_path})[0].missing is None
+
+
+@pytest.mark.skipif(is_superuser(), reason="the superuser may write everywhere")
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    [space] = find_spaces({"state": tmp_path / "below"})
+    tmp_path.chmod(0o700)
+    assert not space.writable
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,7 @@ def check_container(checkup: Checkup) -> Result:
     if messages := find_messages(facts, *_NOTHING_GIVEN):
         return failed(join_sentences(messages), cure)
     if facts.vendor is Vendor.NONE:
-        evidence = "the container sees no GPU; if the host has one, it was not given"
-        return warned(evidence, cure)
+        return skipped("the container sees no GPU; if the host has one, it was not given")
     return skipped("why the GPU does not answer is not the container's doing: driver.answers")
 
 

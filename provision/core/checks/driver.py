@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 from provision.core.checks.check import Check, Checkup
-from provision.core.checks.conditions import find_messages, has_condition, hears_driver, say_why_not_nvidia
+from provision.core.checks.conditions import (
+    find_messages,
+    find_troubles,
+    has_condition,
+    hears_driver,
+    say_why_not_nvidia,
+)
 from provision.core.checks.results import Result, failed, join_sentences, passed, skipped, warned
 from provision.core.cures import CureKind, choose_cure
 from provision.model.facts import ConditionId, Facts, Vendor
 
 _Id = ConditionId
-# What keeps the driver from answering and has no check of its own.
-_SILENT = (
-    _Id.GPU_NOT_ANSWERING,
-    _Id.GPU_UNKNOWN,
-    _Id.NO_DEVICE,
-    _Id.NVML_ERROR,
-    _Id.NVML_TIMEOUT,
-    _Id.NVML_UNKNOWN_ERROR,
-    _Id.NVIDIA_SMI_TIMEOUT,
-    _Id.NVIDIA_SMI_BROKEN,
-    _Id.ERROR,
-)
-# What has one; it is named here too, since it is the reason for the silence.
-_TOLD_APART = (
-    _Id.DRIVER_MISMATCH,
-    _Id.DRIVER_NOT_LOADED,
-    _Id.NO_DRIVER_INSTALLED,
-    _Id.NOUVEAU,
-    _Id.GPU_LOST,
-    _Id.NVML_LIBRARY_MISSING,
-    _Id.WSL_DRIVER_INSIDE,
-    _Id.WSL1,
-    _Id.DEVICE_NODES_MISSING,
-    _Id.DEVICE_NODES_DENIED,
-    _Id.MIG_NO_INSTANCES,
-    _Id.VFIO_PASSTHROUGH,
-)
 _NO_ANSWER = "the driver does not answer, and nothing points to this: driver.answers"
 _HUNG = (_Id.NVML_TIMEOUT, _Id.NVIDIA_SMI_TIMEOUT, _Id.NVML_ERROR, _Id.NVML_UNKNOWN_ERROR, _Id.NO_DEVICE)
 
@@ -47,7 +26,7 @@ def check_answers(checkup: Checkup) -> Result:
         return passed(f"driver {facts.driver}") if facts.driver else skipped("no NVIDIA GPU here")
     if reason := say_why_not_nvidia(facts):
         return skipped("no GPU driver is installed or needed" if facts.vendor is Vendor.NONE else reason)
-    troubles = find_messages(facts, *_TOLD_APART, *_SILENT)
+    troubles = find_troubles(facts)
     if troubles and not hears_driver(facts):
         return failed(join_sentences(troubles), _choose_cure_of_silence(checkup))
     if not hears_driver(facts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provision.core.checks.check import Check, Checkup
-from provision.core.checks.conditions import find_messages
+from provision.core.checks.conditions import find_messages, has_condition, names_no_gpu
 from provision.core.checks.driver import choose_install
 from provision.core.checks.results import Result, failed, join_sentences, passed, skipped, warned
 from provision.core.cures import choose_cure
@@ -32,6 +32,8 @@ def check_profile(checkup: Checkup) -> Result:
     """The profile that `provision apply auto` would take."""
     if checkup.profile:
         return passed(f"profile {checkup.profile} fits")
+    if checkup.scope.elsewhere and names_no_gpu(checkup.facts):
+        return skipped("the text shows no GPU that a profile could be held against")
     return failed(checkup.obstacle or "no profile fits", "provision profiles")
 
 
@@ -46,7 +48,9 @@ def check_driver_age(checkup: Checkup) -> Result:
     ancient = join_sentences(find_messages(facts, ConditionId.OLD_DRIVER))
     evidence = _say(obstacles) or ancient
     if evidence:
-        cure = choose_cure(choose_install(facts), checkup.place)
+        if not _is_served(checkup):
+            return warned(f"{evidence}; a newer one would not help: profile.wheel-architecture")
+        cure = _choose_update(checkup)
         other = None if ancient else _find_fit_on_gpu(checkup)
         return failed(evidence, cure) if other is None else warned(f"{evidence}; profile {other} fits", cure)
     if not facts.gpus:
@@ -81,6 +85,30 @@ def _find_obstacles(fits: tuple[ProfileFit, ...], kind: ObstacleKind) -> list[Ob
         for obstacle in fit.obstacles
         if obstacle.kind is kind
     ]
+
+
+def _choose_update(checkup: Checkup) -> str | None:
+    """Where the driver comes with something else, it is that which is updated."""
+    if has_condition(checkup.facts, ConditionId.VGPU):
+        return "ask whoever runs the hypervisor: the driver of a vGPU is the one that its host's goes with"
+    if has_condition(checkup.facts, ConditionId.JETSON):
+        return "update JetPack, which brings the driver: https://developer.nvidia.com/embedded/jetpack"
+    return choose_cure(choose_install(checkup.facts), checkup.place)
+
+
+def _is_served(checkup: Checkup) -> bool:
+    """Whether the wheels of a profile for this machine have code for its GPU, whatever its driver is."""
+    mine = [
+        fit
+        for fit in checkup.fits
+        if (fit.obstacles or fit.gpu is not None) and not any(item.kind in _FOREIGN for item in fit.obstacles)
+    ]
+    lacking = [
+        fit
+        for fit in mine
+        if any(item.kind is ObstacleKind.WHEEL_LACKS_ARCHITECTURE for item in fit.obstacles)
+    ]
+    return not mine or len(lacking) < len(mine)
 
 
 def _find_fit_on_gpu(checkup: Checkup) -> str | None:

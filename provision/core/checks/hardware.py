@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from provision.core.checks.check import Check, Checkup
-from provision.core.checks.conditions import find_messages, hears_driver, say_why_not_nvidia
+from provision.core.checks.conditions import (
+    find_messages,
+    find_troubles,
+    hears_driver,
+    names_no_gpu,
+    say_why_not_nvidia,
+)
 from provision.core.checks.results import Result, failed, join_sentences, passed, skipped, warned
-from provision.core.cures import CureKind, choose_cure
+from provision.core.cures import CureKind, build_own_cure, choose_cure
 from provision.core.shells import render_export
 from provision.model.facts import ConditionId, Gpu, Vendor
 
-# A desktop holds this much of a card; what is over it is missed when a model is loaded.
+# A desktop holds this much of a card, and this share of a large one; what is over it, a model misses.
 _NOTABLE_MIB = 1024
+_NOTABLE_SHARE = 0.1
 _NO_ANSWER = "the driver does not answer: driver.answers"
 
 
@@ -23,9 +30,25 @@ def check_gpu(checkup: Checkup) -> Result:
     if facts.gpus:
         return warned(f"{names}, as {facts.gpu_source} lists it; whether the driver answers: driver.answers")
     if facts.vendor is Vendor.NONE:
-        return warned("no GPU was found; models run on the CPU, slowly")
-    maker = f"a GPU by {facts.vendor} is there" if facts.vendor else "there may be a GPU"
+        return _judge_none(checkup)
+    if checkup.scope.elsewhere and names_no_gpu(facts):
+        return skipped("the text shows no GPU")
+    if facts.vendor in (Vendor.AMD, Vendor.INTEL, Vendor.APPLE):
+        told = join_sentences(find_troubles(facts) or (item.message for item in facts.conditions))
+        return failed(told or f"a GPU by {facts.vendor} is there, but it does not answer")
+    maker = "a GPU by nvidia is there" if facts.vendor else "there may be a GPU"
     return failed(f"{maker}, but it does not answer: driver.answers")
+
+
+def _judge_none(checkup: Checkup) -> Result:
+    """A machine without a GPU is whole; that models are slow there is said until somebody chose it."""
+    generation = checkup.state.generation
+    if checkup.state.profile == "cpu":
+        return passed(f"no GPU was found, and generation {generation} is made for the CPU")
+    return warned(
+        "no GPU was found; models run on the CPU, slowly",
+        None if checkup.scope.elsewhere else build_own_cure(checkup.place, "apply", "cpu"),
+    )
 
 
 def check_architecture(checkup: Checkup) -> Result:
@@ -39,15 +62,15 @@ def check_architecture(checkup: Checkup) -> Result:
         names = ", ".join(gpu.name or "a GPU without a name" for gpu in unknown)
         return warned(f"the architecture of {names} is unknown: neither the driver nor the name tells it")
     if guessed:
-        return warned(
-            join_sentences(
-                dict.fromkeys(
-                    f"{gpu.name} is taken for {gpu.arch or 'unknown'} "
-                    f"(compute capability {gpu.compute_capability_by_name}) by its name."
-                    for gpu in guessed
-                )
+        evidence = join_sentences(
+            dict.fromkeys(
+                f"{gpu.name} is taken for {gpu.arch or 'unknown'} "
+                f"(compute capability {gpu.compute_capability_by_name}) by its name."
+                for gpu in guessed
             )
         )
+        # Most texts do not tell the capability, which is no fault of the machine that printed them.
+        return passed(evidence) if checkup.scope.elsewhere else warned(evidence)
     return passed(", ".join(f"{gpu.name or 'a GPU'}: {gpu.arch or 'unknown'}" for gpu in gpus))
 
 
@@ -72,7 +95,7 @@ def check_memory(checkup: Checkup) -> Result:
         return skipped("no GPU tells the size of its memory" if gpus else "no GPU answers")
     sizes = ", ".join(_say_memory(gpu) for gpu in told)
     holders = find_messages(checkup.facts, ConditionId.GPU_MEMORY_IN_USE)
-    held = any((gpu.memory_used_mib or 0) >= _NOTABLE_MIB for gpu in told)
+    held = any(_is_held(gpu) for gpu in told)
     if holders or held:
         cure = choose_cure(CureKind.GPU_PROCESSES, checkup.place)
         return warned(join_sentences([f"{sizes}.", *holders]), cure)
@@ -119,6 +142,10 @@ def check_virtual(checkup: Checkup) -> Result:
 def _name(gpu: Gpu) -> str:
     told = gpu.best_compute_capability or gpu.arch or "capability unknown"
     return f"{gpu.name or gpu.marketing_name or 'a GPU without a name'} ({told})"
+
+
+def _is_held(gpu: Gpu) -> bool:
+    return (gpu.memory_used_mib or 0) >= max(_NOTABLE_MIB, _NOTABLE_SHARE * (gpu.memory_mib or 0))
 
 
 def _say_memory(gpu: Gpu) -> str:

@@ -19,6 +19,8 @@ def check_packages(checkup: Checkup) -> Result:
     network = checkup.network
     if network.settings_problem is not None:
         return failed(network.settings_problem, "pip config debug")
+    if not checkup.scope.network:
+        return skipped(_ASKED_ONLY)
     if network.sources is None:
         return skipped("no profile fits, so no torch can be asked for")
     answers = "; ".join(f"{item.source.label}: {item.answer}, {item.detail}" for item in network.sources)
@@ -33,12 +35,17 @@ def check_packages(checkup: Checkup) -> Result:
 def check_hub(checkup: Checkup) -> Result:
     """The Hub, which weights come from."""
     network = checkup.network
+    if network.hub_problem is not None:
+        return failed(network.hub_problem)
     if network.hub_offline is not None:
         evidence = f"{network.hub_offline} is set: weights are taken from the cache only"
         return warned(evidence, render_unset(checkup.place.shell, network.hub_offline))
-    reach = network.hub
-    if reach is None:
-        return skipped(_ASKED_ONLY)
+    return skipped(_ASKED_ONLY) if network.hub is None else _judge_hub(checkup, network.hub)
+
+
+def _judge_hub(checkup: Checkup, reach: Reach) -> Result:
+    if reach.kind in (ReachKind.PROXY, ReachKind.CERTIFICATE):
+        return failed(f"{_say(reach)}: network.{reach.kind}")
     if reach.kind is not ReachKind.ANSWERED:
         mirror = render_export(checkup.place.shell, "HF_ENDPOINT", "https://MIRROR")
         return failed(_say(reach), f"{mirror}   # a mirror that answers, or the proxy in HTTPS_PROXY")
@@ -58,7 +65,7 @@ def check_proxy(checkup: Checkup) -> Result:
         return passed("no proxy is set")
     told = ", ".join(f"{name}={value}" for name, value in network.proxies)
     for name, value in network.proxies:
-        if urlsplit(value).scheme not in _SCHEMES or not urlsplit(value).hostname:
+        if not _is_proxy(value):
             cure = render_export(checkup.place.shell, name, "http://HOST:PORT")
             return failed(f"{name} is {value!r}, which is no address of a proxy", cure)
     differing = _find_difference(network)
@@ -67,7 +74,17 @@ def check_proxy(checkup: Checkup) -> Result:
             f"{differing} and {differing.upper()} differ ({told}): programs do not agree which one counts"
         )
         return warned(evidence, render_unset(checkup.place.shell, differing))
-    return passed(told)
+    return passed(
+        told if network.index is not None else f"{told}; whether it answers is asked with --network"
+    )
+
+
+def _is_proxy(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in _SCHEMES and bool(parts.hostname)
 
 
 def check_certificate(checkup: Checkup) -> Result:
@@ -87,7 +104,8 @@ def check_certificate(checkup: Checkup) -> Result:
             f"{setting}   # the authority's certificate, from whoever runs the network",
         )
     if network.certificates:
-        return passed(", ".join(f"{file.origin} names {file.path}" for file in network.certificates))
+        paths = list(dict.fromkeys(file.path for file in network.certificates))
+        return passed(f"certificates of one's own can be read: {', '.join(paths)}")
     if network.index is None:
         return passed(
             "no certificates of one's own are named; whether they are needed is asked with --network"
@@ -120,7 +138,7 @@ CHECKS = (
         id="network.packages",
         question="Does a source of packages serve the profile's torch?",
         run=check_packages,
-        needs=Needs.NETWORK,
+        needs=Needs.HERE,
     ),
     Check(id="network.hub", question="Does the Hub answer?", run=check_hub, needs=Needs.NETWORK),
     Check(

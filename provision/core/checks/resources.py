@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from provision.core.checks.check import Check, Checkup, Needs
 from provision.core.checks.results import Result, failed, passed, skipped, warned
 from provision.core.cures import CureKind, choose_cure
-from provision.core.shells import render_export
+from provision.core.shells import render_export, render_unset
 from provision.model.checkup import Space
 
 STATE, UV_CACHE, HUB_CACHE, TEMPORARY = "state folder", "uv's cache", "Hub's cache", "temporary files"
@@ -46,6 +46,21 @@ def check_disk(checkup: Checkup) -> Result:
     hopeless = not built and any(item.purpose == STATE for group in short for item in group)
     full = any(group[0].free_bytes < _DISK_LEAST_BYTES for group in short)
     return failed(evidence, cure) if hopeless or full else warned(evidence, cure)
+
+
+def check_writable(checkup: Checkup) -> Result:
+    """May this user write where stacks, weights and caches go? A file system may be read-only, too."""
+    if not checkup.spaces:
+        return skipped("where stacks and weights go is not known")
+    closed = [space for space in checkup.spaces if not space.writable]
+    if closed:
+        evidence = "; ".join(f"{space.purpose}: {space.path} cannot be written to" for space in closed)
+        return failed(evidence, f"ls -ld {_quote(closed[0].path)} && df {_quote(closed[0].path)}")
+    lost = next((space for space in checkup.spaces if space.purpose == TEMPORARY and space.missing), None)
+    if lost is not None:
+        cure = render_unset(checkup.place.shell, "TMPDIR")
+        return warned(f"temporary files are to go to {lost.missing}, which does not exist", cure)
+    return passed("every folder that is written to can be written to")
 
 
 def check_links(checkup: Checkup) -> Result:
@@ -126,6 +141,12 @@ CHECKS = (
         id="disk.space",
         question="Is there room for stacks and weights on every file system that they go to?",
         run=check_disk,
+        needs=Needs.HERE,
+    ),
+    Check(
+        id="disk.writable",
+        question="Can the folders be written to that stacks, weights and caches go to?",
+        run=check_writable,
         needs=Needs.HERE,
     ),
     Check(

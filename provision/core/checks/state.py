@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from provision.core.checks.check import Check, Checkup, Needs
 from provision.core.checks.results import Result, failed, passed, skipped, warned
+from provision.core.cures import build_own_cure
+from provision.core.shells import render_rename
 from provision.model.checkup import LockState
 from provision.model.smoke import Verdict
 
-_APPLY = "provision apply auto"
-_FIX = "provision doctor --fix"
 _NOTHING_ACTIVE = "no generation is active"
 _SHOWN = 4
 
@@ -17,12 +17,29 @@ def check_state(checkup: Checkup) -> Result:
     """The active generation, and an activation that was cut short."""
     state = checkup.state
     if state.problem is not None:
-        return failed(state.problem, _APPLY)
+        return failed(state.problem, build_own_cure(checkup.place, "apply", "auto"))
+    if state.pending_problem is not None:
+        return failed(state.pending_problem, _fix(checkup))
     if state.pending is not None:
-        return warned("an apply was cut short while it activated a generation", _FIX)
+        return warned("an apply was cut short while it activated a generation", _fix(checkup))
     if state.generation is None:
         return skipped("nothing was applied here")
+    if state.unreadable:
+        damaged = ", ".join(str(number) for number in state.unreadable)
+        return warned(f"generation {state.generation} is active; of former ones cannot be read: {damaged}")
     return passed(f"generation {state.generation} is active")
+
+
+def _fix(checkup: Checkup) -> str:
+    return build_own_cure(checkup.place, "doctor", "--fix")
+
+
+def _say_nothing_active(checkup: Checkup) -> str:
+    return (
+        _NOTHING_ACTIVE
+        if checkup.state.problem is None
+        else "which generation is active cannot be read: state.whole"
+    )
 
 
 def check_lock(checkup: Checkup) -> Result:
@@ -32,7 +49,7 @@ def check_lock(checkup: Checkup) -> Result:
         case LockState.HELD:
             return warned(state.lock_holder)
         case LockState.STALE:
-            return warned(f"{state.lock_holder}, which has ended without saying so", _FIX)
+            return warned(f"{state.lock_holder}, which has ended without saying so", _fix(checkup))
         case LockState.FREE:
             return passed("nobody else works in the state folder")
 
@@ -40,37 +57,39 @@ def check_lock(checkup: Checkup) -> Result:
 def check_leftovers(checkup: Checkup) -> Result:
     """What interrupted builds and copies left behind: space, and nothing works with it."""
     left = checkup.state.leftovers
+    if checkup.state.problem or checkup.state.pending_problem or checkup.state.unreadable:
+        return skipped("a generation cannot be read, so what belongs to none is not known: state.whole")
     if not left:
         return passed("no interrupted build left anything")
     more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
-    return warned(f"left by interrupted runs: {', '.join(left[:_SHOWN])}{more}", _FIX)
+    return warned(f"left by interrupted runs: {', '.join(left[:_SHOWN])}{more}", _fix(checkup))
 
 
 def check_stacks(checkup: Checkup) -> Result:
-    """Every file that a stack was finished with is there and has its size."""
+    """A stack was finished, and holds the packages that it was finished with; their files are stack.files."""
     if not checkup.stacks:
-        return skipped(_NOTHING_ACTIVE)
+        return skipped(_say_nothing_active(checkup))
     broken = [stack for stack in checkup.stacks if stack.problem]
     if broken:
-        return failed("; ".join(f"{stack.name}: {stack.problem}" for stack in broken), _APPLY)
+        return failed("; ".join(f"{stack.name}: {stack.problem}" for stack in broken), _fix(checkup))
     return passed(", ".join(f"{stack.name}: {stack.packages} packages" for stack in checkup.stacks))
 
 
 def check_weights(checkup: Checkup) -> Result:
     """The files of every configured model, by their sizes."""
     if checkup.state.generation is None:
-        return skipped(_NOTHING_ACTIVE)
+        return skipped(_say_nothing_active(checkup))
     if checkup.weights_problems:
-        return failed("; ".join(checkup.weights_problems), _APPLY)
+        return failed("; ".join(checkup.weights_problems), _fix(checkup))
     return passed("every file has the size that it had when its model was verified")
 
 
 def check_weight_hashes(checkup: Checkup) -> Result:
     """The content of every configured model's files."""
     if checkup.state.generation is None:
-        return skipped(_NOTHING_ACTIVE)
+        return skipped(_say_nothing_active(checkup))
     if checkup.weights_altered:
-        return failed("; ".join(checkup.weights_altered), _APPLY)
+        return failed("; ".join(checkup.weights_altered), _fix(checkup))
     return passed("every file has the content that its revision names")
 
 
@@ -78,23 +97,32 @@ def check_config(checkup: Checkup) -> Result:
     """config.yaml can be read."""
     config = checkup.config
     if config.problem:
-        return failed(config.problem)
+        return failed(config.problem, _choose_config_cure(checkup))
     if not config.exists:
         if checkup.state.generation is None:
             return skipped("there is no config.yaml")
-        return failed("there is no config.yaml", _FIX)
+        return failed("there is no config.yaml", _fix(checkup))
     return passed("config.yaml can be read")
+
+
+def _choose_config_cure(checkup: Checkup) -> str | None:
+    """Out of the way with it: what it says besides is the user's, and our keys are written into a new one."""
+    path = checkup.config.path
+    if checkup.state.generation is None or not path:
+        return None
+    rename = render_rename(checkup.place.shell, path, f"{path}.broken")
+    return f"{rename}; {_fix(checkup)}   # or correct that line"
 
 
 def check_drift(checkup: Checkup) -> Result:
     """config.yaml says what the active generation wrote."""
     if checkup.state.generation is None:
-        return skipped(_NOTHING_ACTIVE)
+        return skipped(_say_nothing_active(checkup))
     config = checkup.config
     if config.problem or not config.exists:
         return skipped("config.yaml cannot be read: config.valid")
     if config.drift:
-        return warned(f"changed since it was written: {'; '.join(config.drift)}", _APPLY)
+        return warned(f"changed since it was written: {'; '.join(config.drift)}", _fix(checkup))
     return passed("as the active generation wrote it")
 
 
@@ -105,7 +133,8 @@ def check_smoke(checkup: Checkup) -> Result:
     evidence = "; ".join(f"{result.model}: {result.verdict}, {result.reason}" for result in checkup.smoke)
     worst = {result.verdict for result in checkup.smoke}
     if Verdict.FAIL in worst:
-        return failed(evidence, _APPLY)
+        models = [result.model for result in checkup.smoke if result.verdict is Verdict.FAIL]
+        return failed(evidence, build_own_cure(checkup.place, "smoke", *models))
     return warned(evidence) if Verdict.DEGRADED in worst else passed(evidence)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from provision.core.checks.check import Check, Checkup, Needs
 from provision.core.checks.results import Result, failed, passed, warned
 from provision.core.shells import render_unset
+from provision.core.visible_devices import choose_visible, find_invalid_entry, names_instances
+from provision.model.facts import Vendor
+from provision.model.finding import Severity
 
-# The CUDA runtime reads up to the first index that does not exist; these are what people set for "none".
-_NOTHING_VISIBLE = ("", "-1", "none", "NoDevFiles")
 # What it does to a Python other than the one that it was set for.
 _PYTHON = {
     "PYTHONHOME": "every Python looks for its own library there",
@@ -32,14 +33,35 @@ def check_library_path(checkup: Checkup) -> Result:
 def check_variables(checkup: Checkup) -> Result:
     """Variables that hide GPUs, lead Python astray or keep the Hub out."""
     shell = checkup.place.shell
-    hidden = checkup.env.get("CUDA_VISIBLE_DEVICES")
-    if hidden is not None and hidden.strip() in _NOTHING_VISIBLE and checkup.facts.gpus:
-        evidence = f"CUDA_VISIBLE_DEVICES is {hidden!r}: CUDA programs see no GPU"
-        return failed(evidence, render_unset(shell, "CUDA_VISIBLE_DEVICES"))
+    hidden = _find_hidden(checkup)
+    if hidden is not None and hidden.severity is Severity.FAIL:
+        return hidden
     found = dict(_list_remarkable(checkup.env))
+    if hidden is not None:
+        found["CUDA_VISIBLE_DEVICES"] = hidden.evidence
     if not found:
         return passed("none that changes what a stack loads or sees")
     return warned("; ".join(found.values()), render_unset(shell, *found))
+
+
+def _find_hidden(checkup: Checkup) -> Result | None:
+    """What CUDA_VISIBLE_DEVICES keeps from CUDA programs without being meant to; a GPU left out is meant."""
+    value, gpus = checkup.env.get("CUDA_VISIBLE_DEVICES"), checkup.facts.gpus
+    if value is None or names_instances(value) or checkup.facts.vendor is not Vendor.NVIDIA or not gpus:
+        return None
+    if value.strip().startswith("GPU-") and not all(gpu.uuid for gpu in gpus):
+        return None
+    seen, stop = choose_visible(value, gpus), find_invalid_entry(value, gpus)
+    start = f"CUDA_VISIBLE_DEVICES is {value!r}"
+    if not seen:
+        cure = render_unset(checkup.place.shell, "CUDA_VISIBLE_DEVICES")
+        return failed(f"{start}: CUDA programs see no GPU", cure)
+    if stop is not None:
+        return warned(
+            f"{start}: {stop!r} is no GPU here, and what stands after it is not read; "
+            f"CUDA programs see {len(seen)} of {len(gpus)} GPUs"
+        )
+    return None
 
 
 def _list_remarkable(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
