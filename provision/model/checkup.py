@@ -88,7 +88,8 @@ class StateView(Struct, frozen=True, kw_only=True):
     """The state folder. `problem` is why it cannot be read; `leftovers` are paths relative to it.
 
     `profile` is what the active generation was made by; `unreadable` are the numbers of damaged ones.
-    `pending_problem` is why the record of an activation cannot be read; `pending` is the number of a generation whose activation was cut short; `lock_holder` a sentence.
+    `pending_problem` is why the record of an activation cannot be read; `pending` is the number of a
+    generation whose activation was cut short; `lock_holder` a sentence.
     """
 
     generation: int | None

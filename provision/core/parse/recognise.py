@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from provision.core.parse.nvidia_text import LAST_RESORT
-from provision.core.parse.nvidia_text import SOURCES as NVIDIA
+from provision.core.parse.nvidia_text.sources import LAST_RESORT
+from provision.core.parse.nvidia_text.sources import SOURCES as NVIDIA
 from provision.core.parse.other_vendors import SOURCES as OTHERS
 from provision.core.parse.paste import CleanText, clean_paste, unwrap_json
 from provision.core.parse.source_report import SourceReport, TextSource

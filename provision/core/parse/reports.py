@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from provision.core.parse.nvidia_smi import parse_nvidia_smi
+from provision.core.parse.nvidia_text.kernel_module import parse_proc_version
 from provision.core.parse.nvml import parse_nvml
 from provision.core.parse.pci import parse_pci_gpus
 from provision.core.parse.source_report import SourceReport
@@ -26,6 +27,7 @@ _OWN_PARSERS = {
     "cpuinfo",
     "machine-state",
     "override",
+    "proc-driver-nvidia-version",
 }
 # What is said of a text's form, or of the document that it comes from, and not of the machine.
 _OF_FORM = {
@@ -85,6 +87,8 @@ def parse_readings(probe: Probe, host: Host) -> dict[str, SourceReport]:
     reports["nvml"] = parse_nvml(probe.get("nvml"))
     reports["nvidia-smi"] = parse_nvidia_smi(probe.get("nvidia-smi-csv"), probe.get("nvidia-smi-xml"))
     reports["pci"] = parse_pci_gpus(probe.get("pci"))
+    if (module := probe.get("proc-driver-nvidia-version")) is not None:
+        reports["proc-driver-nvidia-version"] = parse_proc_version(module.text)
     for reading in probe.readings:
         if reading.source not in _OWN_PARSERS and reading.outcome is not Outcome.ABSENT:
             report = _parse_text(reading)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provision.core.parse.facts import parse_probe
-from provision.core.parse.nvidia_text import LAST_RESORT, SOURCES
+from provision.core.parse.nvidia_text.sources import LAST_RESORT, SOURCES
 from provision.core.parse.recognise import build_pasted_probe, recognise
 from provision.model.facts import ConditionId, Facts, Gpu, Vendor
 from tests.core.parse.gpu_names import ROOT, load_gpu_names

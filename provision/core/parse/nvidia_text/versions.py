@@ -12,8 +12,6 @@ _SMI_LINE = re.compile(
     r"^[ \t]{0,20}(NVIDIA-SMI|NVML|DRIVER|KMD|CUDA|CUDA UMD|CUDA DRIVER) version {0,20}: {0,5}(\S[^\n]{0,100})",
     re.IGNORECASE | re.MULTILINE,
 )
-_PROC_LINE = re.compile(r"NVRM version: {0,5}([^\n]{1,200})")
-_DRIVER = re.compile(r"(?<![\w.])\d{2,4}\.\d{1,3}(?:\.\d{1,3})?(?![\w.])")
 _MODULE_FILE = "/sys/module/nvidia/version"
 _LONE_VERSION = re.compile(r"[1-9]\d{2}\.\d{1,3}(?:\.\d{1,2})?")
 
@@ -42,29 +40,6 @@ def parse_smi_version(text: str) -> SourceReport:
         nvidia=True,
         system="Windows" if windows else "Linux" if wsl else None,
         versions={"nvidia_smi": smi} if smi else {},
-    )
-
-
-def is_proc_version(text: str) -> bool:
-    """Whether the kernel module tells its version."""
-    return _PROC_LINE.search(text) is not None
-
-
-def parse_proc_version(text: str) -> SourceReport:
-    """`/proc/driver/nvidia/version`: the version, and whether the module is the open one."""
-    line = _PROC_LINE.search(text)
-    said = "" if line is None else line[1]
-    version = _DRIVER.search(said)
-    kind = (
-        ConditionId.OPEN_KERNEL_MODULE if "Open Kernel Module" in said else ConditionId.CLOSED_KERNEL_MODULE
-    )
-    machine = re.search(r"\b(x86_64|aarch64)\b", said)
-    return SourceReport(
-        driver=None if version is None else version[0],
-        conditions=build_all([kind]) if version else (),
-        nvidia=version is not None,
-        system="Linux",
-        machine=None if machine is None else machine[1],
     )
 
 
