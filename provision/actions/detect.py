@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from provision.actions.context import Context
-from provision.actions.knowledge import Knowledge, load_knowledge
-from provision.core.architecture import GpuNames
-from provision.core.parse.facts import parse_probe
 from provision.core.parse.overrides import parse_override_values
-from provision.core.profiles import AUTO, choose_profile, judge_profiles
-from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import NoProfileError
 from provision.model.facts import Facts, Probe
 from provision.model.profile import ProfileFit
 from provision.system.probe import start_probe
-from provision.system.resources import load_text
+
+if TYPE_CHECKING:
+    from provision.actions.knowledge import Knowledge
 
 # Of 1 MiB each. A machine of eight GPUs fills some hundred kilobytes with `nvidia-smi -q -x`.
 _PASTE_PIECES = 8
@@ -41,8 +39,12 @@ def detect(ctx: Context, probe: Probe | None = None) -> Detection:
     """
     if probe is None:
         parse_override_values(ctx.env)
-    # The driver is waited for, not computed: what ships is read meanwhile.
     ask = start_probe(env=ctx.env, root=ctx.root) if probe is None else lambda: probe
+    # The driver is waited for, not computed: what ships is imported and read meanwhile.
+    from provision.actions.knowledge import load_gpu_names, load_knowledge
+    from provision.core.parse.facts import parse_probe
+    from provision.core.profiles import AUTO, choose_profile, judge_profiles
+
     knowledge, names = load_knowledge(ctx), load_gpu_names(ctx)
     taken = ask()
     facts = parse_probe(taken, names)
@@ -68,9 +70,3 @@ def build_probe_of_paste(ctx: Context, source: str) -> Probe:
 
     data = b"".join(islice(read_pieces(source), _PASTE_PIECES))
     return build_pasted_probe(decode_log(data), ctx.timestamp())
-
-
-def load_gpu_names(ctx: Context) -> GpuNames:
-    """The rules by which a name or a PCI id tells the architecture."""
-    path = ctx.data_dir / "profiles" / "gpus.yaml"
-    return convert(parse_yaml(load_text(path), where=str(path)), GpuNames, where=str(path))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from provision.actions.context import Context
-from provision.actions.detect import load_gpu_names
+from provision.actions.knowledge import load_gpu_names
 from provision.core.diagnosis.log import read_log
 from provision.core.diagnosis.machine import LogMachine, complete_machine, find_machine
 from provision.core.diagnosis.matching import describe_bad_sign, list_literals

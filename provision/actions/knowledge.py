@@ -9,6 +9,7 @@ from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
 from provision.actions.context import Context
+from provision.core.architecture import GpuNames
 from provision.core.drivers import attach_drivers
 from provision.core.profiles import order_profiles
 from provision.core.yaml_text import convert, parse_yaml
@@ -52,6 +53,12 @@ def load_catalogue(ctx: Context) -> Catalogue:
     """Read and check the catalogue of models. Raises BadFileError with file, key path and reason."""
     path = ctx.data_dir / "profiles" / "models.yaml"
     return _load(path, load_text(path), Catalogue)
+
+
+def load_gpu_names(ctx: Context) -> GpuNames:
+    """The rules by which a name or a PCI id tells the architecture."""
+    path = ctx.data_dir / "profiles" / "gpus.yaml"
+    return _load(path, load_text(path), GpuNames)
 
 
 def _load_builds(folder: Path) -> dict[str, TorchBuild]:
