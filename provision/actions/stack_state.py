@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from provision.core.environment_cures import list_some
 from provision.model.checkup import StackState
-from provision.model.environment import EnvironmentReport, InstalledDistribution
+from provision.model.environment import EnvironmentReport, FaultKind, InstalledDistribution
 from provision.model.state import StackRecord
 from provision.system.stack_folder import load_manifest
 
@@ -15,7 +16,7 @@ from provision.system.stack_folder import load_manifest
 def describe_stack(stack: StackRecord, folder: Path, report: EnvironmentReport) -> StackState:
     """The stack at `folder`: its packages by `report` against the manifest that it was finished with.
 
-    Altered and missing files are not told here: they are what `stack.files` is about.
+    A missing file makes it incomplete. Every file that is not as installed is told by `stack.files`.
     """
     manifest = load_manifest(folder)
     if manifest is None:
@@ -28,7 +29,16 @@ def describe_stack(stack: StackRecord, folder: Path, report: EnvironmentReport) 
         listed = {(f"{item.name}-{item.version}.dist-info", item.record_sha256) for item in manifest.packages}
         if installed != listed:
             problem = _say_difference(dict(installed), dict(listed))
+    if problem is None:
+        problem = next(_list_missing(own), None)
     return StackState(name=stack.name, path=str(folder), problem=problem, packages=len(manifest.packages))
+
+
+def _list_missing(distributions: Sequence[InstalledDistribution]) -> Iterator[str]:
+    for item in distributions:
+        for fault in item.faults:
+            if fault.kind is FaultKind.MISSING:
+                yield f"{item.name}-{item.version} lists {fault.path}, which is missing"
 
 
 def _say_difference(installed: dict[str, str | None], listed: dict[str, str]) -> str:

@@ -96,7 +96,10 @@ def test_an_application_in_order(ctx: Context) -> None:
     [
         (
             "package0/module1.py",
-            {"stack.files": "package0==1.0: package0/module1.py is missing"},
+            {
+                "stack.complete": "main: package0-1.0 lists package0/module1.py, which is missing",
+                "stack.files": "package0==1.0: package0/module1.py is missing",
+            },
         ),
         (
             "package1-1.0.dist-info/RECORD",

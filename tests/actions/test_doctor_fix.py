@@ -215,7 +215,7 @@ def test_altered_files_leave_uvs_cache_and_the_stack_is_built_again(
     repairs = plan_repairs(ctx, before.findings)
     assert [(item.kind, item.findings) for item in repairs] == [
         (RepairKind.STACKS, ("stack.files",)),
-        (RepairKind.APPLY, ("stack.files",)),
+        (RepairKind.APPLY, ("stack.complete", "stack.files")),
     ]
     assert [outcome.error for outcome in carry_out(ctx, repairs)] == [None, None]
     # What is only missing was not altered in the cache; an apply is to find the stack not whole by its sizes.

@@ -52,17 +52,22 @@ def plan(tmp_path: Path, torch_tag: str):
 
 
 def test_wheels_of_the_other_platform_are_what_is_planned(tmp_path: Path) -> None:
-    prepared = plan(tmp_path, "py3-none-manylinux_2_28_aarch64")
+    prepared = plan(tmp_path, "cp312-cp312-manylinux_2_28_aarch64")
     assert prepared.plan is not None
     assert (prepared.plan.profile, prepared.situation.elsewhere) == ("gb10", True)
     (stack,) = prepared.plan.stacks
     assert (stack.torch, stack.tag, stack.complete) == ("2.11.0+cu130", "cu130", False)
     target = prepared.situation.target
     assert target is not None
-    assert (target.platform, target.uv_platform) == ("linux-aarch64", "aarch64-manylinux_2_28")
+    assert (target.platform, target.uv_platform, target.python) == (
+        "linux-aarch64",
+        "aarch64-manylinux_2_28",
+        "3.12",
+    )
+    assert prepared.situation.assumptions == ()
     assert not (tmp_path / ".provision").exists()
 
 
 def test_wheels_of_this_platform_are_of_no_use_to_it(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"no source of packages serves torch 2\.11\.0 for cu130"):
-        plan(tmp_path, "py3-none-manylinux_2_28_x86_64")
+        plan(tmp_path, "cp312-cp312-manylinux_2_28_x86_64")

@@ -66,7 +66,7 @@ def check_leftovers(checkup: Checkup) -> Result:
 
 
 def check_stacks(checkup: Checkup) -> Result:
-    """A stack was finished, and holds the packages that it was finished with; their files are stack.files."""
+    """A stack was finished, and holds what it was finished with; how its files were altered is stack.files."""
     if not checkup.stacks:
         return skipped(_say_nothing_active(checkup))
     broken = [stack for stack in checkup.stacks if stack.problem]

@@ -115,6 +115,7 @@ def _complete_host(host: Host, reports: Mapping[str, SourceReport], gpus: Sequen
         distribution=host.distribution or next((r.distribution for r in told if r.distribution), None),
         cpu_model=host.cpu_model or next((r.cpu_model for r in told if r.cpu_model), None),
         memory_bytes=host.memory_bytes or next((r.memory_bytes for r in told if r.memory_bytes), None),
+        python_version=host.python_version or next((r.python_version for r in told if r.python_version), ""),
         wsl=host.wsl or (2 if ConditionId.WSL in said else None),
     )
 

@@ -38,6 +38,8 @@ LISTS_OF_DEVICES = (
     "pci",
 )
 _BUS_ID = re.compile(r"(?:([0-9A-Fa-f]{4,8}):)?([0-9A-Fa-f]{2}):([0-9A-Fa-f]{2})\.([0-9A-Fa-f])")
+_UUID = re.compile(r"GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LEAST_DIGITS = 10
 _CUT = "..."
 _MOST_GPUS = 1024  # more are no machine
 _COMPLETED = (
@@ -92,8 +94,18 @@ def _sort_sources(reports: Mapping[str, SourceReport]) -> Iterator[str]:
 
 
 def _set_vendors(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """A GPU without a maker comes from one of NVIDIA's sources."""
-    return tuple(gpu if gpu.vendor else replace(gpu, vendor=Vendor.NVIDIA) for gpu in gpus[:_MOST_GPUS])
+    """A GPU without a maker comes from one of NVIDIA's sources. One that stands in the text again counts once."""
+    kept: list[Gpu] = []
+    for gpu in gpus[:_MOST_GPUS]:
+        if gpu not in kept or not _has_uuid(gpu):
+            kept.append(gpu)
+    return tuple(gpu if gpu.vendor else replace(gpu, vendor=Vendor.NVIDIA) for gpu in kept)
+
+
+def _has_uuid(gpu: Gpu) -> bool:
+    """Whether its UUID is one: people put the same zeros or letters over those of all their GPUs."""
+    uuid = gpu.uuid or ""
+    return _UUID.fullmatch(uuid) is not None and len(set(uuid)) >= _LEAST_DIGITS
 
 
 def _complete(gpus: Sequence[Gpu], others: Sequence[Gpu]) -> tuple[Gpu, ...]:

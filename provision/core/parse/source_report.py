@@ -18,7 +18,7 @@ class SourceReport(Struct, frozen=True, kw_only=True):
     `nvidia` is whether the source proves NVIDIA's driver software to be in use here; `found` whether the
     source was there to be asked at all. `vendor` is what the source settles without a GPU, else None.
     `system` (`Linux`, `Windows`, `Darwin`), `machine` (`x86_64`, `aarch64`), `distribution`, `cpu_model` and
-    `memory_bytes` (of the system) are for text that comes from a machine that cannot be asked itself.
+    `memory_bytes` (of the system), `python_version` are for text that comes from a machine that cannot be asked itself.
     `versions`: see `Facts`.
     """
 
@@ -34,6 +34,7 @@ class SourceReport(Struct, frozen=True, kw_only=True):
     distribution: Distribution | None = None
     cpu_model: str | None = None
     memory_bytes: int | None = None
+    python_version: str | None = None
     cpu_flags: tuple[str, ...] = ()
     versions: dict[str, str] = {}
 

@@ -57,7 +57,7 @@ def test_a_name_that_was_cut_short_is_completed():
     "others",
     [
         (Gpu(name="NVIDIA GeForce RTX 3060", uuid=UUID),),
-        (Gpu(name="Tesla T4", uuid=UUID), Gpu(name="Tesla T4", uuid=UUID)),
+        (Gpu(name="Tesla T4", uuid=UUID), Gpu(name="Tesla T4", uuid=UUID[:-1] + "1")),
         (Gpu(name="AMD Radeon RX 7900 XTX", uuid=UUID, vendor=Vendor.AMD),),
     ],
 )

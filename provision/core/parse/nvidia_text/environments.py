@@ -35,6 +35,7 @@ _JOINED = re.compile(
     r"|GPU models and configuration|Nvidia driver version|cuDNN version|HIP runtime version|MIOpen runtime version"
     r"|CPU|GPU \d{1,2}): )"
 )
+_PYTHON = re.compile(r"3\.\d{1,2}(?:\.\d{1,2})?")
 _WSL = re.compile(r"microsoft-standard|\bWSL2\b")
 _APPLE = re.compile(r"^\s{0,20}(?:Model name: +)?Apple M\d", re.MULTILINE)
 _NOTHING = ("Could not collect", "N/A", "No CUDA", "")
@@ -77,6 +78,7 @@ def parse_collect_env(text: str) -> SourceReport:
         machine=None if machine is None else machine[1],
         distribution=_read_distribution(told.get("OS")),
         cpu_model=told.get("Model name"),
+        python_version=_read_python(told.get("Python version") or told.get("Python")),
         versions={key: value for key, value in versions.items() if value and value not in _NOTHING},
     )
 
@@ -109,8 +111,14 @@ def parse_sglang_check_env(text: str) -> SourceReport:
         conditions=build_all([ConditionId.VM] if "Hypervisor vendor" in told else []),
         nvidia=not amd and bool(gpus or driver),
         vendor=Vendor.AMD if amd else None,
+        python_version=_read_python(told.get("Python")),
         versions={key: value for key, value in versions.items() if value},
     )
+
+
+def _read_python(text: str | None) -> str | None:
+    match = _PYTHON.match(text or "")
+    return None if match is None else match[0]
 
 
 def _read_pairs(lines: Sequence[str]) -> dict[str, str]:
