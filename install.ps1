@@ -58,7 +58,9 @@ function Get-PipSetting([string]$Python, [string]$Key) {
     $value = [Environment]::GetEnvironmentVariable('PIP_' + $Key.ToUpper().Replace('-', '_'))
     foreach ($section in 'install', 'global') {
         if (-not $value -and $Python) {
-            $value = (& $Python -m pip config get "$section.$Key" 2>$null) -join ' '
+            # Not `pip config get`, which in some versions misses the global file where there is a user's.
+            $line = @(& $Python -m pip config list 2>$null) -like "$section.$Key=*" | Select-Object -First 1
+            if ($line) { $value = $line.Substring($line.IndexOf('=') + 1).Trim("'").Replace('\n', ' ') }
         }
     }
     if ($value) { return $value.Trim() } else { return '' }

@@ -58,8 +58,9 @@ pip_setting() {
     variable=PIP_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')
     eval "value=\${$variable:-}"
     for section in install global; do
+        # Not `pip config get`, which in some versions misses the global file where there is a user's.
         [ -n "$value" ] || [ -z "$python" ] ||
-            value=$("$python" -m pip config get "$section.$1" 2>/dev/null | tr '\n' ' ' || true)
+            value=$("$python" -m pip config list 2>/dev/null | sed -n "s/^$section\.$1='\(.*\)'\$/\1/p" | sed 's/\\n/ /g')
     done
     printf '%s' "$value" | sed 's/^ *//; s/ *$//'
 }
