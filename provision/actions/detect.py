@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Of 1 MiB each. A machine of eight GPUs fills some hundred kilobytes with `nvidia-smi -q -x`.
 _PASTE_PIECES = 8
+_PASTE_HINT = "nvidia-smi | provision detect --paste -   # reads standard input"
 
 
 class Detection(Struct, frozen=True, kw_only=True):
@@ -68,5 +69,5 @@ def build_probe_of_paste(ctx: Context, source: str) -> Probe:
     from provision.core.parse.recognise import build_pasted_probe
     from provision.system.log_source import read_pieces
 
-    data = b"".join(islice(read_pieces(source), _PASTE_PIECES))
+    data = b"".join(islice(read_pieces(source, hint=_PASTE_HINT), _PASTE_PIECES))
     return build_pasted_probe(decode_log(data), ctx.timestamp())

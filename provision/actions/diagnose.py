@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from provision.actions.context import Context
+from provision.actions.detect import detect
 from provision.actions.knowledge import load_gpu_names
 from provision.core.diagnosis.log import read_log
 from provision.core.diagnosis.machine import LogMachine, complete_machine, find_machine
@@ -39,12 +40,13 @@ def diagnose_log(ctx: Context, pieces: Iterable[bytes], facts: Facts | None) -> 
     return Diagnosis(causes=causes, machine=machine, lines=digest.lines_total)
 
 
-def explain_words(ctx: Context, words: str, facts: Facts | None = None) -> tuple[Cause, ...]:
-    """The likeliest cause of what a program said when it failed; none unless its signs are at least usual.
+def explain_words(ctx: Context, words: str) -> tuple[Cause, ...]:
+    """The likeliest cause of what a program said that failed here; none unless its signs are at least usual.
 
-    What `provision` itself runs goes through here, so that its failures are explained like anybody's.
+    What `provision` itself runs goes through here, so that its failures are explained like anybody's, and with
+    this machine's facts.
     """
-    causes = diagnose_log(ctx, [words.encode(errors="replace")], facts).causes
+    causes = diagnose_log(ctx, [words.encode(errors="replace")], detect(ctx).facts).causes
     return tuple(cause for cause in causes[:1] if cause.confidence is not Confidence.LOW)
 
 

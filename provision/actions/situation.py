@@ -18,7 +18,7 @@ from provision.core.parse.host import parse_host
 from provision.core.planner import build_fingerprint
 from provision.core.profiles import choose_profile, judge_profiles
 from provision.core.targets import Target, choose_target, complete_host
-from provision.errors import BadFileError, StateError
+from provision.errors import BadFileError, NoProfileError, StateError
 from provision.model.config import Drift
 from provision.model.facts import Probe
 from provision.model.profile import Profile, TorchBuild
@@ -81,7 +81,7 @@ def survey(
     assumptions: tuple[str, ...] = ()
     if probe is not None:
         detection, target, assumptions = _look_elsewhere(ctx, detection)
-    profile = choose_profile(profile_name, detection.fits, detection.knowledge.profiles, detection.facts)
+    profile = _choose_profile(profile_name, detection, elsewhere=probe is not None)
     build = detection.knowledge.builds[profile.torch]
     revisions = {model.key: identify_revision(ctx, model) for model in selection.models}
     active = _load_active(ctx, store) if probe is None else None
@@ -111,6 +111,17 @@ def _look_elsewhere(ctx: Context, detection: Detection) -> tuple[Detection, Targ
     knowledge = detection.knowledge
     fits = judge_profiles(facts, knowledge.profiles, knowledge.builds)
     return replace(detection, facts=facts, fits=fits), choose_target(facts.host, here), assumptions
+
+
+def _choose_profile(name: str, detection: Detection, *, elsewhere: bool) -> Profile:
+    try:
+        return choose_profile(name, detection.fits, detection.knowledge.profiles, detection.facts)
+    except NoProfileError as error:
+        if not elsewhere:
+            raise
+        # What would be done on this machine is no advice for another.
+        hint = "provision profiles --paste FILE   # which would fit there, and what keeps the others"
+        raise NoProfileError(error.message, hint=hint) from error
 
 
 def _load_active(ctx: Context, store: Store) -> GenerationRecord | None:

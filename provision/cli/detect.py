@@ -9,6 +9,7 @@ import click
 
 from provision.cli.options import build_context, machine_options, output_option, read_probe, root_options
 from provision.cli.output import Envelope, build_console, print_envelope
+from provision.errors import UsageError
 from provision.model.facts import Vendor
 from provision.model.profile import ObstacleKind
 
@@ -47,6 +48,8 @@ def detect_command(
     from provision.core.parse.probe_json import render_probe_json
     from provision.system.files import write_atomic
 
+    if save_path is not None and save_path.exists() and not save_path.is_file():
+        raise UsageError(f"--save-probe: {save_path} is not a regular file", hint="--save-probe machine.json")
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
     detection = detect(ctx, read_probe(paste, probe_path, ctx))
     if save_path is not None:

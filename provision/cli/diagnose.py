@@ -21,6 +21,7 @@ from provision.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from provision.actions.diagnose import Diagnosis
 
+_STDIN_HINT = "provision diagnose -   # reads standard input"
 _SEND = "provision detect --save-probe machine.json   # and send it with the whole log, from its first line"
 
 
@@ -55,7 +56,7 @@ def diagnose_command(
     announce_stdin(log, "the log")
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
     detection = detect(ctx, read_probe(paste, probe_path, ctx))
-    diagnosis = diagnose_log(ctx, read_pieces(log), detection.facts)
+    diagnosis = diagnose_log(ctx, read_pieces(log, hint=_STDIN_HINT), detection.facts)
     found = bool(diagnosis.causes)
     if output == "json":
         data = {"causes": diagnosis.causes, "machine": diagnosis.machine, "lines": diagnosis.lines}

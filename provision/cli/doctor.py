@@ -87,9 +87,16 @@ def doctor_command(
 
     if os.environ.get("NO_COLOR"):
         click.get_current_context().color = False  # Click leaves https://no-color.org to programs
+    if list_only and output == "junit":
+        raise UsageError("--list has no JUnit form", hint="provision doctor --list --output json")
     if list_only:
         return _list_checks(only, output)
-    _refuse_contradictions(fix=fix, dry_run=dry_run, elsewhere=bool(probe_path or paste))
+    elsewhere = bool(probe_path or paste)
+    _refuse_contradictions(fix=fix, dry_run=dry_run, elsewhere=elsewhere)
+    here_only = {"--network": network, "--deep": deep, "--into": into is not None}
+    asked = [option for option, given in here_only.items() if given]
+    if elsewhere and asked:
+        raise UsageError(f"{asked[0]} looks at this machine, not at another", hint="provision doctor --help")
     ctx = build_context(
         root=root, profiles_dir=profiles_dir, output="text" if fix and output == "text" else "json"
     )

@@ -132,7 +132,8 @@ def _describe(error: Exception, command: str) -> ProvisionError:
         place = f"{error.filename}: " if error.filename else ""
         return StateError(f"{place}{error.strerror or error}", hint="df -h . && ls -ld .")
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{frame.filename.rpartition('provision')[2].lstrip('/')}:{frame.lineno}"
+    _, ours, inside = frame.filename.rpartition("/provision/")
+    place = f"{inside if ours else Path(frame.filename).name}:{frame.lineno}"
     summary = str(error).splitlines()[0] if str(error) else ""
     return ProvisionError(
         f"a bug in provision: {type(error).__name__} at {place}: {summary}",
@@ -151,7 +152,7 @@ def _explain(error: ProvisionError) -> tuple[Cause, ...]:
     try:
         return explain_words(build_context(root=Path()), words)
     except ProvisionError:
-        # The error itself must be told, even where our own data cannot be read.
+        # The error itself must be told, even where our own data cannot be read or an override makes no sense.
         return ()
 
 

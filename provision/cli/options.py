@@ -59,6 +59,7 @@ def root_options(command: _Command) -> _Command:
             type=click.Path(file_okay=False, path_type=Path),
             default=Path(),
             envvar="PROVISION_ROOT",
+            callback=_check_root,
             help="The application's folder, which holds config.yaml and .provision/.  [default: here]",
         ),
     ):
@@ -100,6 +101,16 @@ def read_probe(paste: str | None, probe_path: Path | None, ctx: Context) -> Prob
     from provision.actions.detect import build_probe_of_paste
 
     return build_probe_of_paste(ctx, paste)
+
+
+def _check_root(_ctx: click.Context, _param: click.Parameter, value: Path) -> Path:
+    try:
+        value.stat()
+    except FileNotFoundError:
+        return value  # an apply makes it
+    except OSError as error:
+        raise UsageError(f"--root: {value}: {error.strerror}", hint="provision --help") from error
+    return value
 
 
 def announce_stdin(source: str, what: str) -> None:

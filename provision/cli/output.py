@@ -52,7 +52,24 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 def print_envelope(envelope: Envelope) -> None:
     """Write the envelope to stdout as one line of JSON."""
-    click.echo(msgspec.json.encode(envelope).decode())
+    try:
+        text = msgspec.json.encode(envelope).decode()
+    except UnicodeEncodeError:
+        # A file's name need not be text: https://peps.python.org/pep-0383/
+        text = msgspec.json.encode(_replace_surrogates(msgspec.to_builtins(envelope))).decode()
+    click.echo(text)
+
+
+def _replace_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="surrogateescape").decode(errors="replace")
+        case dict():
+            return {key: _replace_surrogates(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_replace_surrogates(item) for item in value]
+        case _:
+            return value
 
 
 def print_error(

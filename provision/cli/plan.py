@@ -20,7 +20,8 @@ from provision.errors import ExitCode
 
 if TYPE_CHECKING:
     from provision.actions.plan import Prepared
-    from provision.model.plan import Plan
+    from provision.model.plan import Plan, PlannedStack
+    from provision.model.state import StackRecord
 
 
 @click.command("plan")
@@ -97,40 +98,10 @@ def build_plan_data(prepared: Prepared) -> dict[str, Any]:
     """The `data` of `plan` and `apply`."""
     plan, active = prepared.plan, prepared.situation.active
     if plan is None:
-        stacks: list[dict[str, Any]] = [
-            {
-                "name": stack.name,
-                "models": stack.models,
-                "lock_sha256": stack.lock_sha256,
-                "path": str(prepared.state_dir / stack.path),
-            }
-            for stack in (active.stacks if active else ())
-        ]
+        records = active.stacks if active else ()
+        stacks = [_build_built_row(stack, prepared.state_dir) for stack in records]
     else:
-        stacks = [
-            {
-                "name": stack.name,
-                "models": stack.models,
-                "lock_sha256": stack.lock.sha256,
-                "path": stack.path,
-                "torch": stack.torch,
-                "torchvision": stack.torchvision,
-                "tag": stack.tag,
-                "download_bytes": stack.lock.download_bytes,
-                "complete": stack.complete,
-                "sources": [
-                    {
-                        "source": attempt.source.label,
-                        "kind": attempt.source.kind,
-                        "origin": attempt.source.origin,
-                        "answer": attempt.answer,
-                        "detail": attempt.detail,
-                    }
-                    for attempt in stack.attempts
-                ],
-            }
-            for stack in plan.stacks
-        ]
+        stacks = [_build_planned_row(stack) for stack in plan.stacks]
     return {
         "profile": prepared.situation.profile.name,
         "models": [model.key for model in prepared.situation.selection.models],
@@ -141,4 +112,37 @@ def build_plan_data(prepared: Prepared) -> dict[str, Any]:
         "generation": plan.generation if plan else (active.number if active else None),
         "elsewhere": prepared.situation.elsewhere,
         "assumptions": prepared.situation.assumptions,
+    }
+
+
+def _build_built_row(stack: StackRecord, state_dir: Path) -> dict[str, Any]:
+    return {
+        "name": stack.name,
+        "models": stack.models,
+        "lock_sha256": stack.lock_sha256,
+        "path": str(state_dir / stack.path),
+    }
+
+
+def _build_planned_row(stack: PlannedStack) -> dict[str, Any]:
+    return {
+        "name": stack.name,
+        "models": stack.models,
+        "lock_sha256": stack.lock.sha256,
+        "path": stack.path,
+        "torch": stack.torch,
+        "torchvision": stack.torchvision,
+        "tag": stack.tag,
+        "download_bytes": stack.lock.download_bytes,
+        "complete": stack.complete,
+        "sources": [
+            {
+                "source": attempt.source.label,
+                "kind": attempt.source.kind,
+                "origin": attempt.source.origin,
+                "answer": attempt.answer,
+                "detail": attempt.detail,
+            }
+            for attempt in stack.attempts
+        ],
     }

@@ -67,7 +67,7 @@ def profiles_command(
     elif name is None:
         _print_list(detection, known)
     else:
-        _print_profile(detection, name)
+        _print_profile(detection, name, elsewhere=bool(paste or probe_path))
 
 
 def _print_list(detection: Detection, known: dict[str, Profile]) -> None:
@@ -82,11 +82,15 @@ def _say(fit: ProfileFit) -> str:
     return f"{'fits' if fit.fits else 'does not fit'}: {'; '.join(fit.reasons)}"
 
 
-def _print_profile(detection: Detection, name: str) -> None:
+def _print_profile(detection: Detection, name: str, *, elsewhere: bool) -> None:
     profile = detection.knowledge.get_profile(name)
     build = detection.knowledge.builds[profile.torch]
     fit = next(fit for fit in detection.fits if fit.name == name)
-    for label, value in (("here", _say(fit)), *_list_choices(profile, build), *_list_figures(profile, build)):
+    for label, value in (
+        ("there" if elsewhere else "here", _say(fit)),
+        *_list_choices(profile, build),
+        *_list_figures(profile, build),
+    ):
         click.echo(f"{label:<{_LABEL_WIDTH}} {value}")
 
 

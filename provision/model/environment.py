@@ -40,22 +40,20 @@ class InstalledDistribution(Struct, frozen=True, kw_only=True):
 
     `name` is normalised (PEP 503); `version` as METADATA has it, else as the folder's name has it; None when
     neither tells; `has_metadata` is False when there is none. `site_dir` is the site-packages folder that holds
-    `info_name`. `direct_url` is where an installation from a URL or folder came from. `requires` are the lines
-    of Requires-Dist. `listed` is how many files RECORD lists, None when there is no RECORD; an installation by
-    another program than a Python installer may have none. `faults` are the files that are not as listed, at most
-    `MAX_FAULTS` of `fault_count`. `module_missing` means that none of the listed files outside of the
-    `.dist-info` folder exists. `build` is what its own files say of how it was built: `version` with the local
-    label that METADATA may lack, `cuda`, `torch`, and `cuda_libraries`, the CUDA versions that it has code for.
+    `info_name`. `requires` are the lines of Requires-Dist. `listed` is how many files RECORD lists, None when
+    there is no RECORD; an installation by another program than a Python installer may have none. `faults` are
+    the files that are not as listed, at most `MAX_FAULTS` of `fault_count`. `module_missing` means that none of
+    the listed files outside of the `.dist-info` folder exists. `build` is what its own files say of how it was
+    built: `version` with the local label that METADATA may lack, `cuda`, `torch`, and `cuda_libraries`, the
+    CUDA versions that it has code for.
     """
 
     name: str
     version: str | None
     site_dir: str
     info_name: str
-    tags: tuple[str, ...] = ()
     installer: str | None = None
     editable: bool = False
-    direct_url: str | None = None
     requires: tuple[str, ...] = ()
     has_metadata: bool = True
     listed: int | None = None

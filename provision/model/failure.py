@@ -79,8 +79,9 @@ class MachineRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Cure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A command, or one sentence where no command is enough, for the machines that `when` describes.
 
-    `basis` says where it comes from: `run here`, with what was seen, or the address of documentation; with
-    the date, ISO.
+    `basis` says where it comes from, with the date, ISO: an address (`https://…`), `run here: …` where the command
+    itself was run, with what was seen, or `checked here: …` where only what it stands on was looked at: help
+    text, manual page, source or package list.
     """
 
     do: str

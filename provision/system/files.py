@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +20,9 @@ class StagedFile:
 
     def __init__(self, path: Path, data: bytes) -> None:
         self.target = path.resolve()
+        if self.target.exists() and not self.target.is_file():
+            # A device or a pipe would become a plain file; as root that takes /dev/null from the whole system.
+            raise FileExistsError(errno.EEXIST, "not a regular file", str(self.target))
         self.target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(
             dir=self.target.parent, prefix=f".{self.target.name}.", suffix=".tmp"

@@ -74,23 +74,19 @@ def _load(site_dir: Path, info_name: str, checker: _Checker | None) -> Found:
     by_folder = stem.split("-")
     record = load_record(info / "RECORD")
     rows = tuple(parse_record(record)) if record is not None else ()
-    direct = _load_direct_url(info / "direct_url.json")
     installer = (load_lenient(info / "INSTALLER") or "").strip() or None
     # Other programs strip libraries and move scripts after a wheel was laid out, and check their files themselves.
     foreign = (installer or "").lower() in OTHER_INSTALLERS or (
         installer is None and site_dir.name == "dist-packages"
     )
     faults = checker.find_faults(rows) if checker and not foreign else []
-    wheel = _parse_headers(load_lenient(info / "WHEEL") or "")
     distribution = InstalledDistribution(
         name=_normalise(next(iter(headers.get("name", [])), by_folder[0])),
         version=next(iter(headers.get("version", [])), by_folder[1] if len(by_folder) > 1 else None),
         site_dir=str(site_dir),
         info_name=info_name,
-        tags=tuple(wheel.get("tag", ())),
         installer=installer,
-        editable=direct.get("editable") == "true",
-        direct_url=direct.get("url"),
+        editable=_is_editable(info / "direct_url.json"),
         requires=tuple(headers.get("requires-dist", ())),
         has_metadata=metadata is not None,
         listed=None if record is None else len(rows),
@@ -135,20 +131,14 @@ def parse_record(text: str) -> Iterator[Row]:
             yield Row(*fields)
 
 
-def _load_direct_url(path: Path) -> dict[str, str]:
+def _is_editable(path: Path) -> bool:
+    """Whether direct_url.json (PEP 610) says that the code is used where its source lies."""
     try:
         document = json.loads(load_lenient(path) or "{}")
     except (ValueError, RecursionError):
-        return {}
-    if not isinstance(document, dict):
-        return {}
-    found = {}
-    if isinstance(document.get("url"), str):
-        found["url"] = document["url"]
-    about = document.get("dir_info")
-    if isinstance(about, dict) and about.get("editable") is True:
-        found["editable"] = "true"
-    return found
+        return False
+    about = document.get("dir_info") if isinstance(document, dict) else None
+    return isinstance(about, dict) and about.get("editable") is True
 
 
 def _is_module_missing(rows: tuple[Row, ...], info_name: str, faults: list[FileFault]) -> bool:

@@ -13,11 +13,16 @@ PIECE_BYTES = 2**20
 STDIN = "-"
 
 
-def read_pieces(source: str, *, stdin: BinaryIO | None = None) -> Iterator[bytes]:
+def read_pieces(source: str, *, hint: str, stdin: BinaryIO | None = None) -> Iterator[bytes]:
     """The bytes of the file `source`, or of standard input for "-", in pieces of at most 1 MiB.
 
-    Raises BadFileError when there is no such file, it is a folder, or it may not be read.
+    Raises BadFileError with `hint` when there is no such file, it is a folder, it may not be read, or standard
+    input is closed.
     """
+    if not source:
+        raise BadFileError("the file's name is empty", hint=hint)
+    if source == STDIN and stdin is None and sys.stdin is None:
+        raise BadFileError("standard input is closed", hint=hint)
     try:
         if source == STDIN:
             yield from _read_stream(stdin or sys.stdin.buffer)
@@ -25,7 +30,6 @@ def read_pieces(source: str, *, stdin: BinaryIO | None = None) -> Iterator[bytes
         with Path(source).open("rb") as stream:
             yield from _read_stream(stream)
     except OSError as error:
-        hint = "provision diagnose -   # reads standard input" if source != STDIN else None
         raise BadFileError(f"{source}: {error.strerror or error}", hint=hint) from error
 
 

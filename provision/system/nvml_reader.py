@@ -17,10 +17,9 @@ EXIT_REFUSED = 5
 
 # What a GPU or an old driver does not offer is no refusal worth keeping.
 NOT_OFFERED = ("NVML_ERROR_NOT_SUPPORTED", "NVML_ERROR_FUNCTION_NOT_FOUND", "NVML_ERROR_NOT_FOUND")
-# NVML_GPU_VIRTUALIZATION_MODE_*, NVML_DRIVER_* and NVML_DEVICE_ADDRESSING_MODE_* of nvml.h, in their order.
+# NVML_GPU_VIRTUALIZATION_MODE_* and NVML_DRIVER_* of nvml.h, in their order.
 VIRTUALIZATION_MODES = ("none", "passthrough", "vgpu", "host-vgpu", "host-vsga")
 DRIVER_MODELS = ("wddm", "tcc", "mcdm")
-ADDRESSING_MODES = ("none", "hmm", "ats")
 # The inode of the first PID namespace, PROC_PID_INIT_INO in the kernel's include/linux/proc_ns.h.
 FIRST_PID_NAMESPACE = "pid:[4026531836]"
 PROCESS_LIMIT = 64
@@ -135,7 +134,6 @@ def read_modes(asker: Asker, handle: Any, index: int) -> dict[str, object]:
         "driver_model": choose_word(DRIVER_MODELS, None if models is None else models[0]),
         "ecc_enabled": None if ecc is None else ecc[0] == 1,
         "ecc_default": None if by_default is None else by_default[0] == 1,
-        "addressing": choose_word(ADDRESSING_MODES, ask("nvmlDeviceGetAddressingMode")),
     }
 
 

@@ -142,21 +142,12 @@ def _read_pci_device(slot: Path) -> dict[str, str | None]:
         "class": _read_word(slot / "class"),
         "vendor": _read_word(slot / "vendor"),
         "device": _read_word(slot / "device"),
-        "subsystem_vendor": _read_optional_word(slot / "subsystem_vendor"),
-        "subsystem_device": _read_optional_word(slot / "subsystem_device"),
         "driver": (slot / "driver").resolve().name if (slot / "driver").exists() else None,
     }
 
 
 def _read_word(path: Path) -> str:
     return path.read_text(encoding="ascii", errors="replace").strip()
-
-
-def _read_optional_word(path: Path) -> str | None:
-    try:
-        return _read_word(path)
-    except OSError:
-        return None
 
 
 def _count_cpus() -> int | None:

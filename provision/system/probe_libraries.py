@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from provision.system.probe_files import LIST_LIMIT, list_matches, list_names, show_path
+from provision.system.probe_files import list_names, show_path
 from provision.system.probe_nvidia import NVML_LIBRARY, read_loader_cache
 from provision.system.probe_program import is_file
 
@@ -23,7 +23,6 @@ def read_libraries(env: Mapping[str, str], system_root: Path) -> dict[str, objec
     return {
         "wsl_libraries": list_names(system_root / _WSL_DIR),
         "linux_libraries": _list_linux_libraries(system_root),
-        "compat_dirs": _list_compat_dirs(system_root),
         "compat_in_path": _list_compat_in_path(env),
         "compat_in_cache": [show_path(path.parent, system_root) for path in cached if _is_compat(path)],
     }
@@ -53,13 +52,7 @@ def _is_compat(path: Path) -> bool:
     return "compat" in path.parts
 
 
-def _list_compat_dirs(system_root: Path) -> list[str]:
-    """Where CUDA's packages put driver libraries newer than the driver's."""
-    files = sorted(list_matches(system_root, f"usr/local/cuda*/compat/{_CUDA_LIBRARY}"))
-    return [show_path(path.parent, system_root) for path in files[:LIST_LIMIT]]
-
-
 def _list_compat_in_path(env: Mapping[str, str]) -> list[str]:
-    """The folders of such libraries that LD_LIBRARY_PATH names."""
+    """The folders that LD_LIBRARY_PATH names of those where CUDA's packages put newer driver libraries."""
     folders = [Path(entry) for entry in env.get("LD_LIBRARY_PATH", "").split(":") if entry]
     return [str(folder) for folder in folders if _is_compat(folder) and is_file(folder / _CUDA_LIBRARY)]

@@ -13,11 +13,9 @@ from msgspec.structs import replace
 from provision.model.facts import Outcome, Reading
 from provision.system import nvml_reader
 from provision.system.probe_program import (
-    Program,
     Question,
     Runner,
     ask_program,
-    find_program,
     is_file,
 )
 
@@ -92,11 +90,6 @@ def find_nvml_library(env: Mapping[str, str], *, system_root: Path, platform: st
         *(folder / NVML_LIBRARY for folder in standard),
     ]
     return next((path for path in candidates if is_file(path)), None)
-
-
-def find_nvidia_smi(env: Mapping[str, str], *, system_root: Path, platform: str) -> Program:
-    """`nvidia-smi` at its trusted place, else on PATH."""
-    return find_program(_build_question("nvidia-smi-table", platform), env, system_root=system_root)
 
 
 def read_loader_cache(library: str, system_root: Path) -> list[Path]:

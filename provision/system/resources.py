@@ -8,6 +8,7 @@ import provision
 from provision.errors import BadFileError
 
 # Files in `profiles/` that are not a profile.
+_MOST_BYTES = 64 * 2**20
 _OTHER_FILES = {"models", "torch", "gpus", "drivers", "failures", "pci_ids", "bad_pairs"}
 
 
@@ -27,9 +28,13 @@ def load_profile_texts(folder: Path) -> list[tuple[Path, str]]:
 
 
 def load_text(path: Path) -> str:
-    """The text of a UTF-8 file. Raises BadFileError with the reason."""
+    """The text of a UTF-8 file of at most 64 MiB. Raises BadFileError with the reason."""
     try:
-        return path.read_bytes().decode("utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise BadFileError(f"{path}: larger than {_MOST_BYTES >> 20} MiB", hint=f"ls -l {path}")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadFileError(f"{path}: not UTF-8 at byte {error.start}", hint=f"file {path}") from error
     except OSError as error:

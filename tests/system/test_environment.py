@@ -58,7 +58,6 @@ def test_a_whole_environment(environment: Environment) -> None:
                 version="1.0",
                 site_dir=str(environment.site),
                 info_name="some_Name-1.0.dist-info",
-                tags=("py3-none-any",),
                 installer="uv",
                 requires=("numpy>=2", 'tqdm; extra == "cli"'),
                 listed=5,

@@ -91,7 +91,6 @@ def test_the_reader_keeps_what_is_refused():
                     "driver_model": None,
                     "ecc_enabled": None,
                     "ecc_default": None,
-                    "addressing": None,
                     "processes": None,
                 }
             ],
@@ -143,10 +142,14 @@ def test_the_reader_tells_how_a_gpu_is_run():
         nvmlDeviceGetDriverModel=lambda _: [0, 1],
         nvmlDeviceGetEccMode=lambda _: [0, 0],
         nvmlDeviceGetDefaultEccMode=lambda _: [1],
-        nvmlDeviceGetAddressingMode=lambda _: 7,
     )["gpus"][0]
-    names = ("virtualization", "driver_model", "ecc_enabled", "ecc_default", "addressing")
-    assert [gpu[name] for name in names] == ["vgpu", "wddm", False, True, None]
+    names = ("virtualization", "driver_model", "ecc_enabled", "ecc_default")
+    assert [gpu[name] for name in names] == ["vgpu", "wddm", False, True]
+
+
+def test_a_mode_that_came_later_has_no_word():
+    gpu = _ask_one(nvmlDeviceGetVirtualizationMode=lambda _: 7)["gpus"][0]
+    assert gpu["virtualization"] is None
 
 
 def _process(pid, size):

@@ -15,7 +15,8 @@ from provision.core.parse.facts import parse_probe
 from provision.core.parse.probe_json import render_probe_json
 from provision.model.facts import Gpu, Outcome, Vendor
 from provision.system.probe import probe_machine
-from provision.system.probe_nvidia import find_nvidia_smi, find_nvml_library
+from provision.system.probe_nvidia import build_nvidia_smi_questions, find_nvml_library
+from provision.system.probe_program import find_program
 from provision.system.run import Completed, run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the fakes are shell scripts")
@@ -194,26 +195,31 @@ def test_nvidia_smi_is_a_folder(machine):
     assert list(_conditions(facts)) == ["no-gpu"]
 
 
+def _find_nvidia_smi(machine, env):
+    question = build_nvidia_smi_questions("linux")[0]
+    return find_program(question, env, system_root=machine.root).path
+
+
 def test_a_trusted_program_goes_before_path(machine):
     _write_fake(machine, "exit 0")
     trusted = machine.root / "usr/bin/nvidia-smi"
     _write(trusted, "#!/bin/sh\n")
     trusted.chmod(0o755)
-    assert find_nvidia_smi(machine.env, system_root=machine.root, platform="linux").path == trusted
+    assert _find_nvidia_smi(machine, machine.env) == trusted
 
 
 def test_relative_entries_of_path_are_passed_over(machine, monkeypatch):
     _write_fake(machine, "exit 0")
     monkeypatch.chdir(machine.bin.parent)
     env = {"PATH": os.pathsep.join(["", ".", "bin"])}
-    assert find_nvidia_smi(env, system_root=machine.root, platform="linux").path is None
+    assert _find_nvidia_smi(machine, env) is None
 
 
 def test_entries_of_path_that_cannot_be_looked_at_are_passed_over(machine):
     fake = _write_fake(machine, "exit 0")
     unusable = f"/{'x' * 300}"
     env = {"PATH": f"{unusable}{os.pathsep}{machine.bin}", "LD_LIBRARY_PATH": unusable}
-    assert find_nvidia_smi(env, system_root=machine.root, platform="linux").path == fake
+    assert _find_nvidia_smi(machine, env) == fake
     assert find_nvml_library(env, system_root=machine.root, platform="linux") is None
 
 

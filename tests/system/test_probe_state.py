@@ -27,7 +27,6 @@ NOTHING = {
     "linux_libraries": [],
     "nvidia_mounts": [],
     "nvidia_visible_devices": None,
-    "compat_dirs": [],
     "compat_in_path": [],
     "compat_in_cache": [],
     "tegra_release": None,
@@ -193,7 +192,6 @@ def test_cuda_compat(tmp_path):
         tmp_path, "/usr/local/cuda-12.8/compat/libcuda.so.1", "/usr/local/cuda-9/compat/libcuda.so.1"
     )
     state = _read(tmp_path, env={"LD_LIBRARY_PATH": f":{compat}:/nowhere/compat"})
-    assert state["compat_dirs"] == ["/usr/local/cuda-12.8/compat"]
     assert state["compat_in_path"] == [str(compat)]
     assert state["compat_in_cache"] == ["/usr/local/cuda-12.8/compat"]
 

@@ -29,8 +29,15 @@ def check_gpu(checkup: Checkup) -> Result:
         return passed(names)
     if facts.gpus:
         return warned(f"{names}, as {facts.gpu_source} lists it; whether the driver answers: driver.answers")
-    if facts.vendor is Vendor.NONE:
-        return _judge_none(checkup)
+    return _judge_none(checkup) if facts.vendor is Vendor.NONE else _judge_unknown(checkup)
+
+
+def _judge_unknown(checkup: Checkup) -> Result:
+    """No GPU that could be read, and no word that there is none."""
+    facts = checkup.facts
+    if any(item.id is ConditionId.UNRECOGNISED for item in facts.conditions):
+        # Else `nvidia-smi | provision doctor --paste -` is content when nvidia-smi has failed in silence.
+        return failed("the text is not the output of a program that is known here", "provision detect --help")
     if checkup.scope.elsewhere and names_no_gpu(facts):
         return skipped("the text shows no GPU")
     if facts.vendor in (Vendor.AMD, Vendor.INTEL, Vendor.APPLE):

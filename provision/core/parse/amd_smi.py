@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from provision.core.parse.json_excerpt import get_mapping, get_mappings, get_text, parse_json_excerpts
+from provision.core.parse.pci_devices import GPU_VENDORS
 from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport, TextSource, parse_version
 from provision.core.parse.text_blocks import read_blocks
@@ -32,14 +33,13 @@ _STATIC_KEY = re.compile(
     re.MULTILINE,
 )
 _TARGET = re.compile(r"gfx[0-9][0-9a-f]{2,4}")
-_DEVICE_ID = re.compile(r"0x([0-9a-f]{4})", re.IGNORECASE)
+AMD_DEVICE_ID = re.compile(r"0x([0-9a-f]{4})", re.IGNORECASE)
 _SIZE = re.compile(r"(\d{1,9}) MB")
 
 _LACT_MODEL = re.compile(
     r"^[ \t]{0,16}GPU Model: (.{1,120}?) \(0x([0-9A-Fa-f]{4}):0x([0-9A-Fa-f]{4})(?::0x[0-9A-Fa-f]{1,2})?\)[ \t]*$",
     re.MULTILINE,
 )
-_LACT_VENDORS = {"1002": Vendor.AMD, "10de": Vendor.NVIDIA, "8086": Vendor.INTEL}
 
 
 def parse_amd_smi(text: str) -> SourceReport:
@@ -145,7 +145,7 @@ def _render_quantity(item: object) -> str | None:
 
 
 def _build_static(keys: dict[str, str]) -> Gpu:
-    device = _DEVICE_ID.fullmatch(keys.get("ASIC.DEVICE_ID", "")) or _UUID.fullmatch(keys.get("UUID", ""))
+    device = AMD_DEVICE_ID.fullmatch(keys.get("ASIC.DEVICE_ID", "")) or _UUID.fullmatch(keys.get("UUID", ""))
     target = _TARGET.match(keys.get("ASIC.TARGET_GRAPHICS_VERSION", ""))
     size = _SIZE.fullmatch(keys.get("VRAM.SIZE", ""))
     bus = keys.get("BUS.BDF") or keys.get("BDF", "")
@@ -171,7 +171,7 @@ def _build_lact(match: re.Match[str], block: str) -> Gpu:
         name=match[1],
         memory_mib=None if memory is None else int(memory[1]),
         arch=None if target is None else f"gfx{target[1].lower()}",
-        vendor=_LACT_VENDORS.get(vendor_id),
+        vendor=GPU_VENDORS.get(vendor_id),
         pci_id=f"{vendor_id}:{device_id}",
     )
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 
+from provision.core.parse.pci_devices import GPU_VENDORS
 from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport, TextSource
 from provision.core.parse.text_blocks import read_blocks
-from provision.core.parse.windows_text import parse_windows_driver
+from provision.core.parse.windows_text import PNP_ID, parse_windows_driver
 from provision.model.facts import ConditionId, Gpu, Vendor
 
 _CARD = re.compile(r"^[ \t]{0,40}Card name: (\S.{0,120})$", re.MULTILINE)
 _KEY = re.compile(
     r"^[ \t]{0,40}(Manufacturer|Dedicated Memory|Driver Version|Device Key): (\S.{0,200})$", re.MULTILINE
 )
-_PNP_ID = re.compile(r"PCI\\VEN_([0-9A-F]{4})&DEV_([0-9A-F]{4})", re.IGNORECASE)
-_VENDORS = {"10de": Vendor.NVIDIA, "1002": Vendor.AMD, "8086": Vendor.INTEL}
 _MEMORY = re.compile(r"(\d{1,7}) MB")
 
 
@@ -26,8 +25,8 @@ def parse_dxdiag(text: str) -> SourceReport:
         keys: dict[str, str] = {}
         for key in _KEY.finditer(block):
             keys.setdefault(key[1], key[2].strip())
-        ids = _PNP_ID.search(keys.get("Device Key", ""))
-        vendor = None if ids is None else _VENDORS.get(ids[1].lower())
+        ids = PNP_ID.search(keys.get("Device Key", ""))
+        vendor = None if ids is None else GPU_VENDORS.get(ids[1].lower())
         if ids is None or vendor is None:
             continue
         memory = _MEMORY.match(keys.get("Dedicated Memory", ""))

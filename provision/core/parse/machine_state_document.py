@@ -50,7 +50,6 @@ class MachineState(Struct, frozen=True, kw_only=True):
     linux_libraries: tuple[str, ...] = ()
     nvidia_mounts: tuple[str, ...] = ()
     nvidia_visible_devices: str | None = None
-    compat_dirs: tuple[str, ...] = ()
     compat_in_path: tuple[str, ...] = ()
     compat_in_cache: tuple[str, ...] = ()
     tegra_release: str | None = None

@@ -34,7 +34,7 @@ _KNOWN_PREFIXES = (
 _OF_PROCESSES = "pid"  # a query for processes names its GPU too
 _MEMORY = re.compile(r"(\d{1,9})(?: MiB)?")
 _CAPABILITY = re.compile(r"\d+\.\d+")
-_BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
+NVIDIA_BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 _DEVICE_ID = re.compile(r"(?:0x)?([0-9A-Fa-f]{4})10DE", re.IGNORECASE)
 FIRST_XML_GPU = re.compile(r'<gpu id="[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.')
 _VERSION_TAGS = {"driver_version", "kmd_version", "cuda_version", "cuda_umd_version"}
@@ -220,7 +220,7 @@ def _build_gpu(
         compute_capability=_parse_matching(_CAPABILITY, compute_capability),
         arch=arch,
         mig_enabled={"Enabled": True, "Disabled": False}.get(_parse_answer(mig) or ""),
-        pci_bus_id=_parse_matching(_BUS_ID, bus_id),
+        pci_bus_id=_parse_matching(NVIDIA_BUS_ID, bus_id),
         pci_id=parse_device_id(device_id),
     )
 

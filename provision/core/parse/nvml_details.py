@@ -40,7 +40,7 @@ class GpuDetails(Struct, frozen=True, kw_only=True):
     """The details of one GPU; None where NVML does not say.
 
     `virtualization` is none, passthrough, vgpu, host-vgpu or host-vsga; `driver_model` wddm, tcc or mcdm,
-    on Windows alone; `addressing` none, hmm or ats. `ecc_default` is told only where ECC is off.
+    on Windows alone. `ecc_default` is told only where ECC is off.
     """
 
     index: int
@@ -53,7 +53,6 @@ class GpuDetails(Struct, frozen=True, kw_only=True):
     driver_model: str | None = None
     ecc_enabled: bool | None = None
     ecc_default: bool | None = None
-    addressing: str | None = None
     processes: tuple[GpuProcess, ...] | None = None
 
 

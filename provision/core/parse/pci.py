@@ -31,8 +31,6 @@ class PciDevice(Struct, frozen=True, kw_only=True, rename={"pci_class": "class"}
     vendor: str
     device: str
     pci_class: str | None = None
-    subsystem_vendor: str | None = None
-    subsystem_device: str | None = None
     driver: str | None = None
 
     @property

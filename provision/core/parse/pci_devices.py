@@ -12,7 +12,7 @@ from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport
 from provision.model.facts import Condition, ConditionId, Gpu, Vendor
 
-_GPU_VENDORS = {"10de": Vendor.NVIDIA, "1002": Vendor.AMD, "8086": Vendor.INTEL}
+GPU_VENDORS = {"10de": Vendor.NVIDIA, "1002": Vendor.AMD, "8086": Vendor.INTEL}
 # Where a list has no ids: how pci.ids writes the makers, and what follows is the device.
 _VENDOR_WORDS = (
     ("10de", "NVIDIA Corporation"),
@@ -100,7 +100,7 @@ def _is_accelerator(entry: PciEntry) -> bool:
 
 def _is_gpu(entry: PciEntry) -> bool:
     """AMD's Instinct cards are processing accelerators; Intel's devices of that class are NPUs."""
-    if entry.vendor_id not in _GPU_VENDORS:
+    if entry.vendor_id not in GPU_VENDORS:
         return False
     return _is_display(entry) or (_is_accelerator(entry) and entry.vendor_id != "8086")
 
@@ -111,7 +111,7 @@ def _build_gpu(entry: PciEntry) -> Gpu:
     integrated = True if entry.vendor_id == "8086" and entry.slot.endswith("00:02.0") else None
     return Gpu(
         name=entry.name or pci_id,
-        vendor=_GPU_VENDORS[entry.vendor_id],
+        vendor=GPU_VENDORS[entry.vendor_id],
         pci_id=pci_id,
         pci_bus_id=_render_bus_id(entry.slot),
         integrated=integrated,

@@ -87,7 +87,8 @@ def parse_readings(probe: Probe, host: Host) -> dict[str, SourceReport]:
     reports["nvml"] = parse_nvml(probe.get("nvml"))
     reports["nvidia-smi"] = parse_nvidia_smi(probe.get("nvidia-smi-csv"), probe.get("nvidia-smi-xml"))
     reports["pci"] = parse_pci_gpus(probe.get("pci"))
-    if (module := probe.get("proc-driver-nvidia-version")) is not None:
+    module = probe.get("proc-driver-nvidia-version")
+    if module is not None and module.outcome is not Outcome.ABSENT:
         reports["proc-driver-nvidia-version"] = parse_proc_version(module.text)
     for reading in probe.readings:
         if reading.source not in _OWN_PARSERS and reading.outcome is not Outcome.ABSENT:

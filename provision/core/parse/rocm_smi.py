@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from provision.core.parse.amd_smi import AMD_DEVICE_ID
 from provision.core.parse.json_excerpt import get_mapping, parse_json_excerpts
 from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport, TextSource, parse_version
@@ -26,7 +27,6 @@ _OLD_ROW = re.compile(
     r"^[ \t]{0,16}\d{1,3} {2,}(?:-?\d{1,3}\.\d|N/A)c? {2,}(?:\d{1,4}\.\d{1,3}W|N/A) {2,}", re.MULTILINE
 )
 _WARNING = re.compile(r"^[ \t]{0,16}WARNING: ", re.MULTILINE)
-_DEVICE_ID = re.compile(r"0x([0-9a-f]{4})", re.IGNORECASE)
 _TARGET = re.compile(r"gfx[0-9][0-9a-f]{2,4}")
 _ROW_LIMIT = 4000
 _CARD = re.compile(r"card\d{1,3}")
@@ -133,7 +133,7 @@ def _read_rows(text: str) -> Iterator[Gpu]:
         yield Gpu(name=None, vendor=Vendor.AMD, pci_id=f"1002:{match[1]}")
     for match in _TWO_ROWS.finditer(text):
         name = match[1].strip()
-        device = _DEVICE_ID.fullmatch(name)
+        device = AMD_DEVICE_ID.fullmatch(name)
         yield Gpu(name=name, vendor=Vendor.AMD, pci_id=f"1002:{device[1].lower()}" if device else None)
     for _ in _OLD_ROW.finditer(text):
         yield Gpu(name=None, vendor=Vendor.AMD)
@@ -143,7 +143,7 @@ def _build_gpu(keys: dict[str, str]) -> Gpu:
     """ROCm 6 writes `Card Model` for the device id; before, `Card model` was the board's."""
     series = keys.get("Card Series") or keys.get("Card series") or keys.get("Device Name")
     ids = (keys.get(key, "") for key in ("Device ID", "GPU ID", "Card Model", "Card series", "Card Series"))
-    device = next((match for match in map(_DEVICE_ID.fullmatch, ids) if match), None)
+    device = next((match for match in map(AMD_DEVICE_ID.fullmatch, ids) if match), None)
     target = _TARGET.match(keys.get("GFX Version", ""))
     memory = keys.get("VRAM Total Memory (B)", "")
     return Gpu(
@@ -156,7 +156,7 @@ def _build_gpu(keys: dict[str, str]) -> Gpu:
 
 
 def _judge(text: str, gpus: tuple[Gpu, ...], lists: dict[str, dict[str, str]]) -> Iterator[Condition]:
-    if gpus and all(gpu.name is None or _DEVICE_ID.fullmatch(gpu.name) for gpu in gpus):
+    if gpus and all(gpu.name is None or AMD_DEVICE_ID.fullmatch(gpu.name) for gpu in gpus):
         yield build_plain(ConditionId.NO_PRODUCT_NAME)
     if _NO_GPUS in text and not gpus:
         yield Condition(id=ConditionId.NO_DEVICE, message="rocm-smi shows no GPU to this process.")

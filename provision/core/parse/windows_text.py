@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from provision.core.parse.json_excerpt import get_mapping, get_mappings, parse_json_excerpts
+from provision.core.parse.pci_devices import GPU_VENDORS
 from provision.core.parse.plain_conditions import build_plain
 from provision.core.parse.source_report import SourceReport, TextSource
 from provision.core.parse.windows_layout import (
@@ -20,8 +21,7 @@ from provision.model.facts import Condition, ConditionId, Gpu, Vendor
 
 # AdapterRAM is a 32-bit number: from here on, and below zero, it says "4 GiB or more" and nothing else.
 _CAPPED_BYTES = 2**32 - 2**20
-_PNP_ID = re.compile(r"PCI\\VEN_([0-9A-F]{4})&DEV_([0-9A-F]{4})", re.IGNORECASE)
-_VENDORS = {"10de": Vendor.NVIDIA, "1002": Vendor.AMD, "8086": Vendor.INTEL}
+PNP_ID = re.compile(r"PCI\\VEN_([0-9A-F]{4})&DEV_([0-9A-F]{4})", re.IGNORECASE)
 _WORDS = (("NVIDIA", Vendor.NVIDIA), ("AMD", Vendor.AMD), ("Radeon", Vendor.AMD), ("Intel", Vendor.INTEL))
 _NVIDIA_WORDS = re.compile(r"\b(?:GeForce|Quadro|Tesla|TITAN)\b")
 # NVIDIA's 580.88 is Windows' 32.0.15.8088: the last five digits, as every dump with both shows.
@@ -114,10 +114,10 @@ def _build_report(found: Sequence[dict[str, str]]) -> SourceReport:
 
 def _build_gpu(keys: dict[str, str]) -> Gpu | None:
     """None for adapters that are software: of remote sessions, of hypervisors, of screens that are none."""
-    ids = _PNP_ID.search(keys.get("PNPDeviceID") or keys.get("InstanceId", ""))
+    ids = PNP_ID.search(keys.get("PNPDeviceID") or keys.get("InstanceId", ""))
     name = next((keys[key] for key in _NAME_KEYS if keys.get(key)), "")
     vendor = (
-        _VENDORS.get(ids[1].lower()) if ids else _choose_vendor(keys.get("AdapterCompatibility", ""), name)
+        GPU_VENDORS.get(ids[1].lower()) if ids else _choose_vendor(keys.get("AdapterCompatibility", ""), name)
     )
     if vendor is None:
         return None

@@ -26,7 +26,6 @@ def test_an_ordinary_gpu_says_nothing():
         "driver_model": None,
         "ecc_enabled": True,
         "ecc_default": None,
-        "addressing": "hmm",
         "memory_used_bytes": GIB,
         "processes": [{"pid": 7, "name": "Xorg", "memory_bytes": 2**20}],
     }

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 
 from provision.core.architecture import choose_architecture
+from provision.core.parse.nvidia_smi import NVIDIA_BUS_ID
 from provision.core.parse.nvidia_text.answers import is_product
 
 _UUID = re.compile(r"GPU-[0-9A-Za-z-]{0,60}")
-_BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 _DEVICE_ID = re.compile(r"0x[0-9A-Fa-f]{4}10DE", re.IGNORECASE)
 _CAPABILITY = re.compile(r"\d{1,2}\.\d")
 _LONG_VERSION = re.compile(r"[3-9]\d{2}\.\d{1,3}\.\d{1,2}")
@@ -67,7 +67,7 @@ def _name_column(values: Sequence[str]) -> str:
     tests: tuple[tuple[str, Callable[[str], bool]], ...] = (
         ("name", is_product),
         ("uuid", lambda value: _UUID.fullmatch(value) is not None),
-        ("pci.bus_id", lambda value: _BUS_ID.fullmatch(value) is not None),
+        ("pci.bus_id", lambda value: NVIDIA_BUS_ID.fullmatch(value) is not None),
         ("pci.device_id", lambda value: _DEVICE_ID.fullmatch(value) is not None),
         ("driver_version", lambda value: _LONG_VERSION.fullmatch(value) is not None),
         ("compute_cap", _is_capability),
