@@ -2,8 +2,8 @@
 
     python benchmarks/diagnose.py
 
-Four logs: lines of progress with one failure in the middle, one failure repeated from end to end, random bytes, and
-lines each of which holds what some failure is known by.
+Six logs: lines of progress with one failure in the middle, one failure repeated from end to end, random bytes, lines
+each of which holds what some failure is known by, one letter per line, and the failures with such lines between them.
 The same run times `wc -l` of each, so that the figures can be compared between machines.
 """
 
@@ -43,7 +43,9 @@ def main() -> None:
             ("progress", _list_progress(), {0}),
             ("repeated", _repeat(_FAILURE * (_PIECE_BYTES // len(_FAILURE))), {0}),
             ("random", _list_random(), {0, 1}),
-            ("all failures", _list_failures(), {0}),
+            ("all failures", _list_failures(""), {0}),
+            ("one letter per line", _repeat(b"x\n" * (_PIECE_BYTES // 2)), {1}),
+            ("failures in short lines", _list_failures("x\n" * 1600), {0}),
         ):
             path = Path(folder) / f"{name}.log"
             with path.open("wb") as stream:
@@ -84,15 +86,18 @@ def _list_random() -> Iterator[bytes]:
     return (source.randbytes(_PIECE_BYTES) for _ in range(SIZE_BYTES // _PIECE_BYTES))
 
 
-def _list_failures() -> Iterator[bytes]:
+def _list_failures(between: str) -> Iterator[bytes]:
     source = random.Random(20261121)  # noqa: S311 - an order, the same each time
     text = PATH.read_text(encoding="utf-8")
     literals = list_literals(convert(parse_yaml(text, where=PATH.name), Failures, where=PATH.name).failures)
-    lines = [f"W {literal} (12)\n".encode() for literal in literals]
-    for _ in range(SIZE_BYTES // _PIECE_BYTES):
+    lines = [f"W {literal} (12)\n{between}".encode() for literal in literals]
+    written = 0
+    while written < SIZE_BYTES:
         source.shuffle(lines)
         piece = b"".join(lines)
-        yield piece * (_PIECE_BYTES // len(piece))
+        piece *= max(1, _PIECE_BYTES // len(piece))
+        written += len(piece)
+        yield piece
 
 
 if __name__ == "__main__":

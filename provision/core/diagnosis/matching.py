@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -17,6 +18,9 @@ _EVIDENCE_LINES = 6
 _EVIDENCE_WIDTH = 240
 # The last occurrences are tried first: what ended a program stands at the end of its log.
 _TRIED = 24
+# All that a progress bar overwrote is of one line: what is near is bounded by parts and characters as well.
+_NEAR_PARTS = 200
+_NEAR_LENGTH = 64 * 1024
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -105,15 +109,17 @@ def _find_last(literal: str, digest: Digest) -> Iterator[tuple[int, int]]:
 
 
 def _widen(digest: Digest, first: int, last: int, within: int) -> tuple[int, int]:
-    """The offsets of the text whose lines are at most `within` from the lines `first` to `last`."""
-    numbers = digest.numbers
-    low, high = first, last
-    while low > 0 and numbers[first] - numbers[low - 1] <= within:
-        low -= 1
-    while high + 1 < len(numbers) and numbers[high + 1] - numbers[last] <= within:
-        high += 1
-    end = digest.starts[high + 1] if high + 1 < len(numbers) else len(digest.text)
-    return digest.starts[low], end
+    """The offsets of the text whose lines are at most `within` from the lines `first` to `last`.
+
+    On either side they are 200 parts of lines and 64 KiB at most.
+    """
+    numbers, starts = digest.numbers, digest.starts
+    least = max(0, first - _NEAR_PARTS, bisect_left(starts, starts[first] - _NEAR_LENGTH))
+    low = bisect_left(numbers, numbers[first] - within, least, first)
+    end = starts[last + 1] if last + 1 < len(starts) else len(digest.text)
+    most = min(len(starts), last + 1 + _NEAR_PARTS, bisect_left(starts, end + _NEAR_LENGTH))
+    high = bisect_right(numbers, numbers[last] + within, last, max(most, last + 1))
+    return starts[low], starts[high] if high < len(starts) else len(digest.text)
 
 
 def _find_within(fragment: str, digest: Digest, low: int, high: int) -> tuple[int, int] | None:

@@ -13,10 +13,14 @@ _LEAST_LENGTH = 12
 _KEPT_RUNS = 24
 # Programs repeat themselves too, in records, warnings, retries, stack frames and bars: not in a model's words.
 _MACHINE_MADE = re.compile(
-    r"\d:\d\d|\d%|\bit/s|[#=*_~█━-]{4}|[|{}=]|->|\bat 0x|^\W*$|^File |^at |^\[|^<?\d|://|\w\.\w+\(|\w_\w|\.py\b"
-    r"|\b(?:error|warn(?:ing)?|info|debug|trace|notice|fatal|critical|exception|fail(?:ed|ure|s)?|retry(?:ing)?"
+    r"\d:\d\d|\d%|\bit/s|[#=*_~█━-]{4}|[|{}=]|->|\bat 0x|^\W*$|^File |^at |^\[|^<?\d|://|\w\.\w+\(|\w_\w|\.py\b",
+    re.IGNORECASE,
+)
+_MACHINE_WORDS = re.compile(
+    r"\b(?:error|warn(?:ing)?|info|debug|trace|notice|fatal|critical|exception|fail(?:ed|ure|s)?|retry(?:ing)?"
     r"|reconnect\w*|timeout|timed out|could not|cannot|unable|refused|denied|waiting|download\w*|loading|connect\w*"
-    r"|setting|skip\w*|using|ignor\w+|deprecated|start(?:ed|ing)|stopp\w+|killed|passed|ok|done|test)\b",
+    r"|setting|skip\w*|using|ignor\w+|deprecated|start(?:ed|ing)|stopp\w+|killed|passed|ok|done|test"
+    r"|no such file|not found|[A-Z]\w{2,40}(?:Error|Exception)|\w+\.(?:so|dll|py|c|cc|cpp|cu|h))\b",
     re.IGNORECASE,
 )
 
@@ -52,7 +56,8 @@ def _is_plain(passage: Sequence[str]) -> bool:
     return (
         len(text) >= _LEAST_LENGTH
         and len(text.split()) >= 3
-        and not any(_MACHINE_MADE.search(line[:400]) for line in passage)
+        and any(" " in line for line in passage)
+        and not any(_MACHINE_MADE.search(line[:400]) or _MACHINE_WORDS.search(line[:400]) for line in passage)
     )
 
 
@@ -67,5 +72,6 @@ def _repeats_to_its_end(line: str) -> bool:
         times = max(_LEAST_TIMES_IN_LINE, -(-_LEAST_RUN // length))
         passage = end[-length:]
         if end.endswith(passage * times):
-            return " " in passage and any(map(str.isalpha, passage)) and not _VALUES.search(passage * 3)
+            words = " " in passage and any(map(str.isalpha, passage))
+            return words and not (_VALUES.search(passage * 3) or _MACHINE_WORDS.search(passage * 3))
     return False

@@ -1,3 +1,5 @@
+import pytest
+
 from provision.core.diagnosis.digest import LogReducer, build_digest, split_lines
 from provision.core.diagnosis.log import read_log
 from provision.core.diagnosis.matching import find_sign, list_literals
@@ -101,6 +103,64 @@ def test_a_line_without_an_end_is_no_burden():
     evidence = find(digest)
     assert evidence is not None
     assert evidence[0].text.endswith("no kernel image is available")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nlast"])
+def test_lines_are_counted_wherever_the_log_is_cut(end):
+    """2 MiB is where a line without an end is cut: what is fed last may end with it."""
+    log = b"x" * (4 * 2**20 - len(end)) + end
+    assert len(log) == 4 * 2**20
+    assert read_log([log], LITERALS).lines_total == 1 + end.endswith(b"last")
+    assert read_log([log[: 2**20], log[2**20 :], b""], LITERALS).lines_total == 1 + end.endswith(b"last")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"], ids=["lf", "cr", "crlf"])
+def test_short_lines_are_no_burden(end):
+    """One letter per line: as many lines as bytes, of which the ends are kept and what was found."""
+    log = (b"x" + end) * 500_000 + b"E no kernel image is available" + end + (b"x" + end) * 500_000
+    digest = read_log([log], LITERALS)
+    newlines = log.count(b"\n")
+    assert digest.lines_total == (newlines or 1)
+    assert 40_000 <= len(digest.numbers) < 41_000
+    assert (digest.numbers[0], digest.numbers[-1]) == (1, newlines or 1)
+    line = 500_001 if newlines else 1
+    assert find(digest) == (LogLine(line=line, text="E no kernel image is available"),)
+
+
+def test_a_log_of_many_lines_is_cut_even_when_it_is_short():
+    assert len(read_log([b"x\n" * 60_000], LITERALS).numbers) == 60_000
+    assert len(read_log([b"x\n" * 60_001], LITERALS).numbers) == 40_000
+
+
+@pytest.mark.parametrize("before", [3, 40, 2000])
+def test_lines_around_what_was_found_have_their_numbers(before):
+    """Wherever in a piece it stands: lines are counted by blocks of some kilobytes."""
+    log = NOISE * 60_000 + b"y\n" * before + b"E no kernel image is available\nz\n" + NOISE * 60_000
+    digest = read_log([log[i : i + 2**20] for i in range(0, len(log), 2**20)], LITERALS)
+    numbers = [n for n in digest.numbers if abs(n - 60_001 - before) <= min(before, 5)]
+    assert numbers == list(range(60_001 + before - min(before, 5), 60_002 + before + min(before, 5)))
+    assert find(digest) == (LogLine(line=60_001 + before, text="E no kernel image is available"),)
+
+
+def test_what_is_near_on_a_line_that_was_overwritten_is_bounded():
+    """All parts have the number 1: only 200 on either side are near, and 64 KiB."""
+    sign = Sign(all=("no kernel image is available", "flash_attn"), within=5)
+    for part, near, far in (("x\r", 199, 200), ("y" * 1023 + "\r", 63, 64)):
+        for log in (
+            "import flash_attn\r{}no kernel image is available",
+            "no kernel image is available\r{}flash_attn",
+        ):
+            assert find(read(log.format(part * near)), sign) is not None
+            assert find(read(log.format(part * far)), sign) is None
+
+
+def test_a_long_run_of_one_letter_is_found_by_its_ends():
+    reducer = LogReducer(["!!!!!!!!"])
+    reducer.feed(b"page 3: " + b"!" * 3_000_000 + b"\nend\n")
+    digest = reducer.close()
+    sign = Sign(all=("!!!!!!!!",))
+    assert digest.lines_total == 2
+    assert find(digest, sign) == (LogLine(line=1, text="\u2026" + "!" * 68),)
 
 
 def test_evidence_of_a_long_line_shows_the_place():

@@ -29,6 +29,9 @@ def test_a_passage_that_comes_again_up_to_the_end_of_its_line(line):
         "see also 6.3.1 " * 7,
         "= a " * 40,
         "see also " * 20 + "the end",
+        "libcuda.so.1: cannot open shared object file " * 20,
+        "libcuda.so.1: No such file or directory; " * 20,
+        "ImportError: the library of the card " * 20,
     ],
 )
 def test_lines_of_values_and_rules_are_not_meant(line):
@@ -47,9 +50,11 @@ def test_lines_of_values_and_rules_are_not_meant(line):
         ["page 3 of 60: 10% |####      |"] * 9,
         ['  File "/usr/lib/python3.12/x.py", line 3, in walk', "    walk(node)"] * 9,
         ["=" * 60] * 9,
+        ["a" * 4000] * 500,
+        ["libcuda.so.1: cannot open shared object file"] * 9,
         [],
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_what_programs_repeat_is_not_meant(lines):
     assert find_repeats(lines) == ()

@@ -31,6 +31,24 @@ def test_one_full_line_is_enough_at_a_usual_width() -> None:
     assert unwrap_lines(number("a" * 80, "b")) == [(1, "a" * 80 + "b")]
 
 
+def test_lines_that_are_nearly_all_full_were_not_wrapped() -> None:
+    row = "00000010  48 8b 05 00 00 00 00 ff  d0 48 83 c4 08 c3 00 00  |H........H......|"
+    assert unwrap_lines([(n, row) for n in range(1, 26_001)]) is None
+    assert unwrap_lines(number(*[row] * 8)) == [(1, row * 8)]
+
+
+def test_a_joined_line_is_no_longer_than_some_thousand_characters() -> None:
+    """2 MiB in which every fifth line is short, and 2 MiB of one passage: neither takes a noticeable time."""
+    lines = number(*["a" * 80, "b" * 80, "c" * 80, "d" * 80, "e"] * 6500)
+    assert unwrap_lines(lines) == [
+        (5 * n + 1, "a" * 80 + "b" * 80 + "c" * 80 + "d" * 80 + "e") for n in range(6500)
+    ]
+    joined = unwrap_lines(number(*["a" * 80] * 26_000, *["b"] * 3000))
+    assert joined is not None
+    assert joined[:2] == [(1, "a" * 4000), (51, "a" * 4000)]
+    assert joined[520:522] == [(26_001, "b"), (26_002, "b")]
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_most_logs_survive_a_console(width: int) -> None:
     lost = []
