@@ -7,15 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from provision.core.diagnosis.cleaning import decode_log
-from provision.core.diagnosis.digest import (
-    WHOLE_BYTES,
-    WHOLE_LINES,
-    Digest,
-    LogReducer,
-    build_digest,
-    count_breaks,
-    split_lines,
-)
+from provision.core.diagnosis.digest import WHOLE_BYTES, WHOLE_LINES, Digest, build_digest, split_lines
+from provision.core.diagnosis.reduction import LogReducer, count_breaks
 from provision.core.diagnosis.wrapping import unwrap_lines
 
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")

@@ -1,8 +1,9 @@
 import pytest
 
-from provision.core.diagnosis.digest import LogReducer, build_digest, split_lines
+from provision.core.diagnosis.digest import build_digest, split_lines
 from provision.core.diagnosis.log import read_log
 from provision.core.diagnosis.matching import find_sign, list_literals
+from provision.core.diagnosis.reduction import LogReducer
 from provision.model.failure import LogLine, Sign
 from tests.core.diagnosis.samples import ALL
 
