@@ -19,8 +19,6 @@ from provision.system.hub_request import HubRequest, read_hub_request
 from provision.system.network import ask_addresses, list_certificate_files, list_proxies
 from provision.system.pip_files import load_pip_files
 
-DEFAULT_INDEX = "https://index.example/simple/"
-
 
 def look_at_network(
     ctx: Context,
@@ -66,7 +64,7 @@ def _ask(
 ) -> NetworkView:
     chosen = detection.profile and detection.knowledge.get_profile(detection.profile)
     build = detection.knowledge.builds[chosen.torch] if chosen else None
-    index_urls = _list_index_urls(settings, build)
+    index_urls = _list_index_urls(ctx, settings, build)
     hub_urls = [] if hub is None or hub.offline_by else [f"{hub.endpoint}/api/models/{hub.repo_id}"]
     reaches = ask_addresses(
         [*index_urls, *hub_urls],
@@ -84,14 +82,18 @@ def _ask(
     )
 
 
-def _list_index_urls(settings: PackageSettings, build: TorchBuild | None) -> list[str]:
+def _list_index_urls(ctx: Context, settings: PackageSettings, build: TorchBuild | None) -> list[str]:
     """The user's own indexes where they name any, else those that torch would be asked of."""
+    from provision.actions.resolve import build_uv
     from provision.core.sources import build_sources
 
     if settings.sources or settings.no_index or build is None:
         urls = [source.location or "" for source in settings.sources]
         return [url for url in urls if url.startswith("http")]
-    return [source.location or DEFAULT_INDEX for source in build_sources(settings, build)]
+    with tempfile.TemporaryDirectory(prefix="provision-doctor-") as folder:
+        uv = build_uv(ctx, settings, Path(folder))
+        found = [uv.find_index(source) for source in build_sources(settings, build)]
+    return [url for url in found if url is not None]
 
 
 def _ask_sources(

@@ -79,7 +79,7 @@ class Uv(Struct, frozen=True, kw_only=True):
 
         The answer is a `pylock.toml`.
         """
-        project = _render_project(requirements, torch_index=self._find_torch_index(torch_source))
+        project = _render_project(requirements, torch_index=self.find_index(torch_source))
         argv = [*self._compile_argv(python), "--format", "pylock.toml"]
         argv += _combine(sources, no_index=self.settings.no_index)
         return self._compile(argv, project, self._build_env(), timeout_s=_COMPILE_LIMIT_S)
@@ -108,16 +108,16 @@ class Uv(Struct, frozen=True, kw_only=True):
         argv += ["--link-mode", "hardlink", "--only-binary", ":all:"]
         argv += _combine(sources, no_index=self.settings.no_index)
         # The hashes bind every file, so all sources may be looked through for the one that has it.
-        torch_index = self._find_torch_index(torch_source)
+        torch_index = self.find_index(torch_source)
         argv += ["--index", torch_index] if torch_index else []
         argv += [str(lock_path)]
         completed = self._run(argv, self._build_env(), timeout_s=_SYNC_LIMIT_S, on_line=on_line)
         _check(completed, "uv could not install the locked packages")
 
-    def _find_torch_index(self, source: Source) -> str | None:
-        """The index that torch is tied to, so that no other source's file of that version slips in.
+    def find_index(self, source: Source) -> str | None:
+        """The address of a source that is an index, None for a folder.
 
-        None for a folder. The default index is uv's own knowledge, and uv is asked for it.
+        The default index is uv's own knowledge, and uv is asked for it. Raises ToolError with uv's words.
         """
         if source.kind is SourceKind.FIND_LINKS:
             return None
