@@ -20,8 +20,9 @@ class StagedFile:
 
     def __init__(self, path: Path, data: bytes) -> None:
         self.target = path.resolve()
-        if self.target.exists() and not self.target.is_file():
+        if self.target.exists() and not self.target.is_file() and not self.target.is_dir():
             # A device or a pipe would become a plain file; as root that takes /dev/null from the whole system.
+            # A folder refuses to be replaced by itself.
             raise FileExistsError(errno.EEXIST, "not a regular file", str(self.target))
         self.target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(
