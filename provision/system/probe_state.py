@@ -100,6 +100,7 @@ def _list_nodes(system_root: Path) -> list[dict[str, object]]:
 
 
 def _read_group(path: Path) -> str | None:
+    """The group's name; None where its number has no name here, and on Windows, which has no groups."""
     try:
         return path.group()
     except (OSError, KeyError, NotImplementedError, ImportError):
