@@ -10,18 +10,26 @@ from provision.model.profile import Evidence
 
 
 class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the model is asked. Decoding is always greedy; the token limit is for one page."""
+    """How the model is asked. Decoding is always greedy; the token limit is for one page.
+
+    `prompt` is "" for a model that brings its own. `card` is what the model's makers set, in words.
+    """
 
     prompt: str
     max_new_tokens: int
+    card: str = ""
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of `profiles/models.yaml`.
 
     `embedded` names a folder under `smoke/embedded/`; otherwise `repo_id` and `revision` (40 hex digits) name
-    a Hub repository. `family` names the worker's module; `model_type` is what config.json says.
-    `transformers` is the range of versions that run it. `weights_bytes` is the size of the weights in bf16.
+    a Hub repository; `revision` is None where no commit is known, never for one that brings its own code.
+    `family` names the worker's module; `model_type` is what config.json says. `transformers` is the range of
+    versions that run it, `packages` what it imports besides, in pip's syntax.
+
+    `weights_bytes` is what is downloaded; `vram_bytes` what the weights take in bf16 on the device, to which each
+    token adds `kv_bytes_per_token` and the picture its activations. None where nobody has counted.
     """
 
     key: str
@@ -43,6 +51,10 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_pixels: int | None = None
     max_pixels: int | None = None
     page: Literal["grid"] = "grid"
+    parameters: int | None = None
+    vram_bytes: int | None = None
+    kv_bytes_per_token: int | None = None
+    notes: str = ""
     evidence: tuple[Evidence, ...] = ()
 
 

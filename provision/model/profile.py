@@ -144,10 +144,19 @@ class LastDriver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     date: str
 
 
+class FlashChoice(StrEnum):
+    """absent; a wheel that fits exactly; the Hub's build through `kernels`; a build from source, only when asked."""
+
+    ABSENT = "absent"
+    WHEEL = "wheel"
+    KERNELS = "kernels"
+    SOURCE = "source"
+
+
 class FlashAttention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether flash-attn belongs into the stacks of a profile, and why."""
 
-    choice: Literal["absent"]
+    choice: FlashChoice
     reason: str
 
 
