@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from msgspec import Struct
 
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.configure import build_config_patch
 from provision.actions.context import Context
-from provision.actions.plan import Prepared, prepare
-from provision.actions.recover import hash_bytes, recover
+from provision.actions.plan import Prepared, Request, Supply, prepare
+from provision.actions.recover import recover
 from provision.actions.situation import read_config_text
 from provision.actions.smoke import Subject, smoke_stack
-from provision.actions.weights import ModelFiles, ensure_weights
+from provision.actions.weights import ModelFiles
 from provision.core.config_doc import merge_config
 from provision.errors import ApplyFailedError, SmokeFailedError
 from provision.model.plan import Plan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.model.state import GenerationRecord, ModelRecord, StackRecord
-from provision.system.files import list_sizes
+from provision.system.files import hash_bytes, list_sizes
 from provision.system.stack_folder import find_interpreter
 from provision.system.store import Store, build_holder
 
@@ -27,15 +28,13 @@ from provision.system.store import Store, build_holder
 class Applied(Struct, frozen=True, kw_only=True):
     """What an apply came to. `plan` is None and `changed` False when there was nothing to do.
 
-    `generation` is None after a dry run of a machine that had none. `production_models` are the keys of the
-    catalogue's models for real work.
+    `generation` is None after a dry run of a machine that had none.
     """
 
     prepared: Prepared
     plan: Plan | None
     changed: bool
     generation: GenerationRecord | None
-    production_models: tuple[str, ...]
 
     @property
     def failed_models(self) -> tuple[tuple[str, str], ...]:
@@ -46,48 +45,51 @@ class Applied(Struct, frozen=True, kw_only=True):
 
 def apply(
     ctx: Context,
-    profile_name: str,
-    requested: Sequence[str],
+    request: Request,
     *,
     dry_run: bool = False,
-    show_plan: Callable[[Plan], None],
+    agree: Callable[[Plan], None] = lambda _plan: None,
 ) -> Applied:
     """Make the wanted generation the active one.
 
-    Any failure before the last step leaves the former generation and config.yaml as they were. Raises
-    SmokeFailedError when no model passes, besides what the steps raise.
+    `agree` is called with the plan before anything changes, and stops everything by raising. Any failure before
+    the last step leaves the former generation and config.yaml as they were. Raises SmokeFailedError when no
+    model passes, besides what the steps raise.
     """
     store = Store(ctx.root)
-    with store.locked(build_holder(f"provision apply {profile_name}", ctx.timestamp())):
+    with store.locked(build_holder(f"provision apply {request.profile}", ctx.timestamp())):
         recover(ctx, store)
-        prepared = prepare(ctx, store, profile_name, requested)
+        prepared = prepare(ctx, store, request)
         plan, record = prepared.plan, prepared.situation.active
-        if plan is not None:
-            show_plan(plan)
         changed = plan is not None and not dry_run
         if plan is not None and changed:
-            try:
-                record = _carry_out(ctx, store, prepared, plan)
-            except OSError as error:
-                raise ApplyFailedError(
-                    f"apply stopped: {error.strerror or error}: {error.filename or ctx.root}",
-                    hint="df -h .   # what was active before still is",
-                ) from error
-    return Applied(
-        prepared=prepared,
-        plan=plan,
-        changed=changed,
-        generation=record,
-        production_models=prepared.situation.production_models,
-    )
+            agree(plan)
+            with keeping_state(ctx):
+                record = _carry_out(ctx, store, prepared, plan, request.supply)
+    return Applied(prepared=prepared, plan=plan, changed=changed, generation=record)
 
 
-def _carry_out(ctx: Context, store: Store, prepared: Prepared, plan: Plan) -> GenerationRecord:
+@contextmanager
+def keeping_state(ctx: Context) -> Iterator[None]:
+    """Tell of a disk that is full or refuses: what was active before still is. Raises ApplyFailedError."""
+    try:
+        yield
+    except OSError as error:
+        raise ApplyFailedError(
+            f"apply stopped: {error.strerror or error}: {error.filename or ctx.root}",
+            hint="df -h .   # what was active before still is",
+        ) from error
+
+
+def _carry_out(
+    ctx: Context, store: Store, prepared: Prepared, plan: Plan, supply: Supply
+) -> GenerationRecord:
     for stack in prepared.resolved:
         ctx.reporter.step(f"building stack {stack.spec.name}")
         build_stack(ctx, store, stack)
     ctx.reporter.step("bringing the weights")
-    files = {model.key: ensure_weights(ctx, store, model) for model in prepared.situation.selection.models}
+    models = prepared.situation.selection.models
+    files = {model.key: supply.bring_weights(ctx, store, model) for model in models}
     ctx.reporter.step("letting the models read")
     results = _smoke(ctx, store, prepared, files)
     failed = [result for result in results if result.verdict is Verdict.FAIL]
@@ -101,7 +103,8 @@ def _carry_out(ctx: Context, store: Store, prepared: Prepared, plan: Plan) -> Ge
         ctx.reporter.warn(f"{result.model} failed and is not configured: {result.reason}")
     ctx.reporter.step(f"activating generation {plan.generation}")
     record = _build_record(ctx, store, prepared, plan, files, results)
-    _promote(store, record)
+    locks = {stack.spec.name: stack.lock.text for stack in prepared.resolved}
+    _promote(store, record, locks)
     return record
 
 
@@ -170,7 +173,7 @@ def _record_models(files: dict[str, ModelFiles], results: Sequence[SmokeResult])
     )
 
 
-def _promote(store: Store, record: GenerationRecord) -> None:
+def _promote(store: Store, record: GenerationRecord, locks: Mapping[str, str]) -> None:
     """Merge into config.yaml as it is now: the steps before took minutes in which it may have been edited."""
     before = store.load_config()
     text = read_config_text(store, before)
@@ -179,4 +182,5 @@ def _promote(store: Store, record: GenerationRecord) -> None:
         config=merge_config(text, record.config, where=str(store.config_path)).encode(),
         before=before,
         before_sha256=hash_bytes(before),
+        locks=locks,
     )

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from provision.actions.context import Context
 from provision.actions.detect import Detection, detect
+from provision.actions.knowledge import load_known_pairs
 from provision.actions.network import look_at_network, read_first_hub_request
 from provision.actions.stack_state import describe_stack
 from provision.actions.state_views import (
@@ -23,7 +24,6 @@ from provision.actions.state_views import (
 from provision.actions.weight_hashes import find_altered
 from provision.core.checks.resources import HUB_CACHE, STATE, TEMPORARY, UV_CACHE
 from provision.core.cures import build_place
-from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import ToolError
 from provision.model.checkup import (
     ComputedEnvironment,
@@ -44,7 +44,6 @@ from provision.model.smoke import SmokeResult
 from provision.system.environment import inspect_environment
 from provision.system.hub_request import HubRequest
 from provision.system.interpreter import inspect_interpreter, is_superuser
-from provision.system.resources import load_text
 from provision.system.spaces import (
     find_spaces,
     find_temporary_dir,
@@ -239,8 +238,7 @@ class LiveCheckup:
     @cached_property
     def known_pairs(self) -> KnownPairs:
         """profiles/bad_pairs.yaml."""
-        path = self._ctx.data_dir / "profiles" / "bad_pairs.yaml"
-        return convert(parse_yaml(load_text(path), where=str(path)), KnownPairs, where=str(path))
+        return load_known_pairs(self._ctx)
 
     @cached_property
     def library_folders(self) -> tuple[LibraryFolder, ...]:

@@ -20,6 +20,9 @@ class Reporter(Protocol):
     def detail(self, text: str) -> None:
         """Something that happened within the step, such as a line of uv's."""
 
+    def progress(self, text: str) -> None:
+        """How far it is: overwritten by what comes next, and not shown where no terminal is."""
+
     def warn(self, text: str) -> None:
         """Something that the user should know although the work goes on."""
 

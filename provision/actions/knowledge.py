@@ -15,6 +15,8 @@ from provision.core.profiles import order_profiles
 from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import BadFileError
 from provision.model.catalogue import Catalogue
+from provision.model.environment import KnownPairs
+from provision.model.flash_attention import FlashKnowledge
 from provision.model.profile import DriverTable, Profile, TorchBuild, TorchBuilds
 from provision.system.resources import load_profile_texts, load_text
 
@@ -53,6 +55,18 @@ def load_catalogue(ctx: Context) -> Catalogue:
     """Read and check the catalogue of models. Raises BadFileError with file, key path and reason."""
     path = ctx.data_dir / "profiles" / "models.yaml"
     return _load(path, load_text(path), Catalogue)
+
+
+def load_known_pairs(ctx: Context) -> KnownPairs:
+    """Which versions belong together, and which are known not to."""
+    path = ctx.data_dir / "profiles" / "bad_pairs.yaml"
+    return _load(path, load_text(path), KnownPairs)
+
+
+def load_flash_knowledge(ctx: Context) -> FlashKnowledge:
+    """What is known of flash-attn: its wheels, the architectures in them, the Hub's kernels."""
+    path = ctx.data_dir / "profiles" / "flash_attn.yaml"
+    return _load(path, load_text(path), FlashKnowledge)
 
 
 def load_gpu_names(ctx: Context) -> GpuNames:

@@ -14,7 +14,7 @@ from provision.core.pip_settings import parse_package_settings
 from provision.errors import BadFileError, UsageError
 from provision.model.network import NetworkView
 from provision.model.packages import PackageSettings, SourceAttempt
-from provision.model.profile import Profile, TorchBuild
+from provision.model.profile import TorchBuild
 from provision.system.hub_request import HubRequest, read_hub_request
 from provision.system.network import ask_addresses, list_certificate_files, list_proxies
 from provision.system.pip_files import load_pip_files
@@ -76,7 +76,7 @@ def _ask(
     platform = detection.facts.host.platform
     return replace(
         view,
-        sources=_ask_sources(ctx, settings, chosen, build, platform) if chosen and build else None,
+        sources=_ask_sources(ctx, settings, build, platform) if build else None,
         index=reaches[: len(index_urls)],
         hub=reaches[-1] if hub_urls else None,
     )
@@ -97,13 +97,11 @@ def _list_index_urls(ctx: Context, settings: PackageSettings, build: TorchBuild 
 
 
 def _ask_sources(
-    ctx: Context, settings: PackageSettings, profile: Profile, build: TorchBuild, platform: str
+    ctx: Context, settings: PackageSettings, build: TorchBuild, platform: str
 ) -> tuple[SourceAttempt, ...]:
-    from provision.actions.resolve import build_uv, find_torch
-    from provision.core.models import build_stack_specs, choose_models
+    from provision.actions.resolve import build_uv
+    from provision.actions.torch_source import find_torch
 
-    models = choose_models((), (), load_catalogue(ctx)).models
-    spec = build_stack_specs(models, profile)[0]
     with tempfile.TemporaryDirectory(prefix="provision-doctor-") as folder:
         uv = build_uv(ctx, settings, Path(folder))
-        return tuple(find_torch(ctx, uv, spec, build, platform))
+        return tuple(find_torch(ctx, uv, build, platform, torchvision_needed=False))

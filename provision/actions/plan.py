@@ -3,43 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
 from provision.actions.build import name_stack_dir
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedStack, resolve_stack
+from provision.actions.resolve import Policy, ResolvedSet, ResolvedStack, resolve_models
 from provision.actions.situation import Situation, survey
+from provision.actions.weights import ModelFiles, ensure_weights
 from provision.actions.wholeness import check_stack
-from provision.core.planner import build_plan
+from provision.core.needs import (
+    STACKS,
+    UV_CACHE,
+    WEIGHTS,
+    build_memory_needs,
+    build_space_needs,
+    estimate_bytes,
+)
+from provision.core.planner import build_plan, compare_locks
+from provision.model.catalogue import ModelSpec
 from provision.model.facts import Probe
-from provision.model.plan import Plan, PlannedStack
+from provision.model.plan import Plan, PlannedStack, SpaceNeed
+from provision.model.state import GenerationRecord
+from provision.system.hub_request import find_hub_cache
+from provision.system.spaces import find_spaces, find_uv_cache
+from provision.system.stack_folder import load_manifest
 from provision.system.store import Store
+
+
+class Supply(Protocol):
+    """Where stacks' locks and models' weights come from."""
+
+    def check(self, situation: Situation) -> None:
+        """Raise StateError when this supply is for another situation."""
+
+    def resolve(self, ctx: Context, situation: Situation) -> ResolvedSet:
+        """The stacks for what `situation` asks for."""
+
+    def bring_weights(self, ctx: Context, store: Store, model: ModelSpec) -> ModelFiles:
+        """Make the weights of `model` present."""
+
+
+class NetworkSupply(Struct, frozen=True, kw_only=True):
+    """Locks from the user's sources of packages, weights from the Hub."""
+
+    policy: Policy | None = None
+
+    def check(self, situation: Situation) -> None:
+        """The network is for any situation."""
+
+    def resolve(self, ctx: Context, situation: Situation) -> ResolvedSet:
+        """The fewest stacks, resolved by uv."""
+        return resolve_models(
+            ctx,
+            situation.selection.models,
+            situation.profile,
+            situation.build,
+            situation.detection.facts,
+            target=situation.target,
+            policy=self.policy,
+        )
+
+    def bring_weights(self, ctx: Context, store: Store, model: ModelSpec) -> ModelFiles:
+        """From the Hub's cache or the Hub; embedded ones are copied."""
+        return ensure_weights(ctx, store, model)
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What is asked of a plan or an apply.
+
+    `probe` is another machine's. For `building` alone a profile may be one that no device here fits, and a
+    generation that is active does not answer the request; `weights` says whether to bring those.
+    """
+
+    profile: str = "auto"
+    models: tuple[str, ...] = ()
+    probe: Probe | None = None
+    building: bool = False
+    weights: bool = True
+    supply: Supply = NetworkSupply()
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
     """A plan with what it was made from. Nothing is resolved when the active generation is what is wanted."""
 
-    state_dir: Path
     situation: Situation
     plan: Plan | None
     resolved: tuple[ResolvedStack, ...]
 
 
-def prepare(
-    ctx: Context,
-    store: Store,
-    profile_name: str,
-    requested: Sequence[str],
-    probe: Probe | None = None,
-) -> Prepared:
+def prepare(ctx: Context, store: Store, request: Request) -> Prepared:
     """Survey, and unless nothing has to be done resolve every stack. Changes nothing.
 
-    With `probe` the plan is for the machine that it was taken from.
+    With a probe the plan is for the machine that it was taken from.
     """
     ctx.reporter.step("looking at the machine")
-    situation = survey(ctx, store, profile_name, requested, probe)
+    situation = survey(ctx, store, request.profile, request.models, request.probe, building=request.building)
+    request.supply.check(situation)
     for assumption in situation.assumptions:
         ctx.reporter.warn(assumption)
     for key in situation.selection.unknown:
@@ -48,26 +109,36 @@ def prepare(
         )
     if situation.problem is not None:
         ctx.reporter.warn(f"the active generation is not whole: {situation.problem}; it is repaired")
-    if situation.is_current:
-        return Prepared(state_dir=store.state_dir, situation=situation, plan=None, resolved=())
+    if situation.is_current and not request.building:
+        return Prepared(situation=situation, plan=None, resolved=())
     ctx.reporter.step(f"resolving packages for profile {situation.profile.name}")
-    platform = situation.detection.facts.host.platform
-    resolved = tuple(
-        resolve_stack(ctx, spec, situation.build, platform, situation.target) for spec in situation.specs
-    )
+    found = request.supply.resolve(ctx, situation)
+    stacks = [_plan_stack(store, stack, situation.active) for stack in found.stacks]
+    facts, models = situation.detection.facts, situation.selection.models
     plan = build_plan(
         profile=situation.profile,
-        models=situation.selection.models,
+        models=models,
         fingerprint=situation.fingerprint,
-        stacks=[_plan_stack(store, stack) for stack in resolved],
+        stacks=stacks,
         generation=store.next_number(),
+        separations=[separation.reason for separation in found.separations],
+        spaces=()
+        if situation.elsewhere
+        else _find_space_needs(ctx, store, stacks, models if request.weights else ()),
+        memory=build_memory_needs(models, facts, situation.profile.device),
+        files=[]
+        if request.building
+        else [f"{store.config_path} ({'changed' if situation.config_exists else 'new'})"],
+        basis=situation.basis,
+        weights=request.weights,
+        activate=not request.building,
     )
     for warning in plan.warnings:
         ctx.reporter.warn(warning)
-    return Prepared(state_dir=store.state_dir, situation=situation, plan=plan, resolved=resolved)
+    return Prepared(situation=situation, plan=plan, resolved=found.stacks)
 
 
-def _plan_stack(store: Store, stack: ResolvedStack) -> PlannedStack:
+def _plan_stack(store: Store, stack: ResolvedStack, active: GenerationRecord | None) -> PlannedStack:
     folder = name_stack_dir(store, stack)
     return PlannedStack(
         name=stack.spec.name,
@@ -79,4 +150,23 @@ def _plan_stack(store: Store, stack: ResolvedStack) -> PlannedStack:
         torchvision=stack.offer.torchvision,
         attempts=stack.attempts,
         complete=check_stack(folder) is None,
+        requirements=stack.spec.requirements,
+        changes=compare_locks(_find_former(store, stack.spec.name, active), stack.lock.versions),
     )
+
+
+def _find_former(store: Store, name: str, active: GenerationRecord | None) -> dict[str, str]:
+    """The versions in the active generation's stack of that name; empty without one."""
+    for record in active.stacks if active else ():
+        manifest = load_manifest(store.state_dir / record.path)
+        if record.name == name and manifest is not None:
+            return {item.name.lower().replace("_", "-"): item.version for item in manifest.packages}
+    return {}
+
+
+def _find_space_needs(
+    ctx: Context, store: Store, stacks: Sequence[PlannedStack], models: Sequence[ModelSpec]
+) -> tuple[SpaceNeed, ...]:
+    wanted = estimate_bytes(stacks, models)
+    folders = {STACKS: store.state_dir, UV_CACHE: find_uv_cache(ctx.env), WEIGHTS: find_hub_cache(ctx.env)}
+    return build_space_needs(wanted, find_spaces(folders))

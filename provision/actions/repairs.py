@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from provision.actions.apply import apply
 from provision.actions.context import Context
+from provision.actions.plan import Request
 from provision.actions.recover import recover
 from provision.actions.situation import read_config_text
 from provision.actions.weight_hashes import list_altered
@@ -102,7 +103,7 @@ def apply_again(ctx: Context, store: Store) -> None:
         for step in plan.steps:
             ctx.reporter.detail(step.title)
 
-    apply(ctx, profile, models, show_plan=show)
+    apply(ctx, Request(profile=profile, models=models), agree=show)
 
 
 def list_models(active: GenerationRecord) -> tuple[str, ...]:

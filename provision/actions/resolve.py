@@ -1,26 +1,59 @@
-"""Asks the sources of packages for torch, takes the first that serves, and locks a stack."""
+"""Locks stacks: one for given requirements, or the fewest that serve a set of models."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from provision.actions.context import Context
-from provision.core.locks import build_lock, parse_pins, parse_resolution
-from provision.core.models import StackSpec
+from provision.actions.knowledge import load_known_pairs
+from provision.actions.torch_source import TorchChoice, choose_torch, hide_location
+from provision.core.bad_pairs import find_bad_pairs
+from provision.core.locks import build_lock, find_undated, parse_resolution
+from provision.core.models import StackSpec, build_requirements, name_stack
+from provision.core.partition import Group, Refused, Separation, build_need, choose_groups
 from provision.core.pip_settings import parse_package_settings
-from provision.core.sources import Offer, Refusal, TorchQuery, build_queries, build_sources, judge_offer
+from provision.core.sources import Offer
 from provision.core.targets import Target, list_tags
-from provision.errors import DownloadError
-from provision.model.packages import Answer, PackageSettings, Source, SourceAttempt, SourceKind, StackLock
-from provision.model.profile import TorchBuild
+from provision.errors import DownloadError, UsageError
+from provision.model.catalogue import ModelSpec
+from provision.model.facts import Facts
+from provision.model.packages import PackageSettings, Source, SourceAttempt, StackLock
+from provision.model.profile import Profile, TorchBuild
 from provision.system.index import fetch_sizes
 from provision.system.pip_files import load_pip_files
+from provision.system.resolution_cache import (
+    KeptResolution,
+    ResolutionCache,
+    find_cache_dir,
+    hash_question,
+)
 from provision.system.uv import Resolution, Uv, find_uv
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+# Malicious uploads are mostly found and removed within days: https://blog.yossarian.net/2025/11/21/We-should-all-be-using-dependency-cooldowns
+COOLDOWN = timedelta(days=7)
+ANY_AGE = "never"
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """How packages are chosen.
+
+    `exclude_newer` is an ISO date and time after which nothing may have been uploaded, None for no limit.
+    `bounds` replaces the profile's pins by ranges, for an update.
+    """
+
+    exclude_newer: str | None = None
+    bounds: dict[str, str] | None = None
 
 
 class ResolvedStack(Struct, frozen=True, kw_only=True):
@@ -37,6 +70,25 @@ class ResolvedStack(Struct, frozen=True, kw_only=True):
     attempts: tuple[SourceAttempt, ...]
 
 
+class ResolvedSet(Struct, frozen=True, kw_only=True):
+    """The fewest stacks that serve the models, the profile's own first, and why the others stand apart."""
+
+    stacks: tuple[ResolvedStack, ...]
+    separations: tuple[Separation, ...]
+
+
+class _Resolver(Struct, frozen=True, kw_only=True):
+    """What every resolution of one run shares."""
+
+    ctx: Context
+    uv: Uv
+    build: TorchBuild
+    torch: TorchChoice
+    target: Target | None
+    policy: Policy
+    cache: ResolutionCache | None
+
+
 def load_package_settings(ctx: Context) -> PackageSettings:
     """What the user's pip configuration and environment name."""
     return parse_package_settings(load_pip_files(ctx.env), ctx.env, base=str(Path.cwd()))
@@ -48,144 +100,238 @@ def build_uv(ctx: Context, settings: PackageSettings, folder: Path, target: Targ
     return Uv(binary=find_uv(), env=ctx.env, settings=settings, cwd=folder, target=asked)
 
 
+def build_policy(ctx: Context, exclude_newer: str | None = None) -> Policy:
+    """The policy for what the user asked: an ISO date, ANY_AGE, or None for the cool-down.
+
+    Midnight UTC, so that all resolutions of a day agree. uv's own variable holds where nothing is asked.
+    Raises UsageError for what is no date.
+    """
+    asked = exclude_newer or ctx.env.get("UV_EXCLUDE_NEWER")
+    if asked is None:
+        midnight = ctx.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return Policy(exclude_newer=_render_time(midnight - COOLDOWN))
+    if asked == ANY_AGE:
+        return Policy(exclude_newer=None)
+    try:
+        moment = datetime.fromisoformat(asked)
+    except ValueError as error:
+        raise UsageError(
+            f"--exclude-newer: {asked!r} is no date", hint=f"--exclude-newer 2026-01-31, or {ANY_AGE}"
+        ) from error
+    return Policy(exclude_newer=_render_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
+
+
+def resolve_models(
+    ctx: Context,
+    models: Sequence[ModelSpec],
+    profile: Profile,
+    build: TorchBuild,
+    facts: Facts,
+    *,
+    target: Target | None = None,
+    policy: Policy | None = None,
+) -> ResolvedSet:
+    """The fewest stacks for `models` on the machine of `facts`, each proved by uv; torch is the same in all.
+
+    Raises DownloadError when no source serves torch or a source fails, UsageError for a model that has no
+    environment under this profile, with the resolver's reason.
+    """
+    catalogue = {model.key: model for model in models}
+    needed = any(model.needs_torchvision for model in models)
+    policy = policy or build_policy(ctx)
+    pairs = load_known_pairs(ctx)
+    with _open(ctx, build, facts.host.platform, target, policy, torchvision_needed=needed) as resolver:
+
+        def prove(group: Group) -> ResolvedStack | Refused:
+            chosen = [catalogue[key] for key in group.models]
+            answer: ResolvedStack | Refused = Refused(reason="")
+            for requirements in build_requirements(
+                chosen, profile, preferred=group.preferred, bounds=policy.bounds
+            ):
+                spec = StackSpec(
+                    name="",
+                    models=group.models,
+                    requirements=requirements,
+                    torchvision_needed=any(model.needs_torchvision for model in chosen),
+                )
+                answer = _resolve(resolver, spec)
+                if isinstance(answer, ResolvedStack):
+                    bad = find_bad_pairs(answer.lock.versions, facts, pairs.bad_pairs)
+                    known = next((pair for pair in bad if pair.severity == "fail"), None)
+                    return answer if known is None else Refused(reason=f"{known.what} ({known.source})")
+            return answer
+
+        pins = policy.bounds or {name: f"=={version}" for name, version in profile.packages.items()}
+        found = choose_groups([build_need(model) for model in models], pins, prove)
+    if isinstance(found, Refused):
+        names = ", ".join(catalogue)
+        raise UsageError(
+            f"profile {profile.name} has no environment for a model of {names}: {found.reason}",
+            hint=f"leave it out: provision apply {profile.name} --models …",
+        )
+    groups, separations = found
+    return ResolvedSet(stacks=tuple(_name(groups)), separations=separations)
+
+
+def _name(groups: Sequence[tuple[Group, ResolvedStack]]) -> Iterator[ResolvedStack]:
+    taken: list[str] = []
+    for _, stack in groups:
+        taken.append(name_stack(stack.lock.versions, taken))
+        yield replace(stack, spec=replace(stack.spec, name=taken[-1]))
+
+
 def resolve_stack(
-    ctx: Context, spec: StackSpec, build: TorchBuild, platform: str, target: Target | None = None
+    ctx: Context,
+    spec: StackSpec,
+    build: TorchBuild,
+    platform: str,
+    target: Target | None = None,
+    policy: Policy | None = None,
 ) -> ResolvedStack:
     """Find torch and lock everything that `spec` needs, for `target` where it is not this machine.
 
-    Raises DownloadError when no source serves the build, saying what each answered.
+    Raises DownloadError when no source serves the build, saying what each answered, or nothing resolves.
     """
-    settings = load_package_settings(ctx)
-    with tempfile.TemporaryDirectory(prefix="provision-resolve-") as folder:
-        uv = build_uv(ctx, settings, Path(folder), target)
-        attempts = find_torch(ctx, uv, spec, build, platform)
-        chosen = next((attempt for attempt in attempts if attempt.answer is Answer.SERVES), None)
-        if chosen is None or chosen.torch is None:
-            raise _no_source(build, attempts)
-        offer = judge_offer(build, platform, torch=chosen.torch, torchvision=chosen.torchvision)
-        assert isinstance(offer, Offer)  # noqa: S101 - find_torch marks nothing else as serving
-        alive = tuple(attempt.source for attempt in attempts if attempt.answer is not Answer.UNREACHABLE)
-        needs = (*(build.companions if offer.tag == build.tag else ()), *spec.requirements)
-        lock = _lock(ctx, uv, replace(spec, requirements=needs), offer, chosen.source, alive, target)
-    return ResolvedStack(
-        spec=spec, lock=lock, offer=offer, torch_source=chosen.source, sources=alive, attempts=tuple(attempts)
-    )
+    policy = policy or build_policy(ctx)
+    needed = spec.torchvision_needed
+    with _open(ctx, build, platform, target, policy, torchvision_needed=needed) as resolver:
+        answer = _resolve(resolver, spec)
+    if isinstance(answer, Refused):
+        raise DownloadError(
+            f"the packages of stack {spec.name} cannot be resolved: {answer.reason}",
+            hint="provision doctor --network   # shows which sources answer",
+        )
+    return answer
 
 
-def find_torch(
-    ctx: Context, uv: Uv, spec: StackSpec, build: TorchBuild, platform: str
-) -> list[SourceAttempt]:
-    """Ask each source in turn; once one serves, only the user's own are still asked: do they answer?"""
-    attempts: list[SourceAttempt] = []
-    served = False
-    for source in build_sources(uv.settings, build):
-        if served and source.kind in (SourceKind.PYTORCH, SourceKind.DEFAULT):
-            attempts.append(
-                SourceAttempt(source=source, answer=Answer.NOT_ASKED, detail="an earlier source serves")
-            )
-            continue
-        attempt = _ask(ctx, uv, source, spec, build, platform)
-        if served and attempt.answer is Answer.SERVES:
-            attempt = SourceAttempt(source=source, answer=Answer.NOT_ASKED, detail="an earlier source serves")
-        served = served or attempt.answer is Answer.SERVES
-        attempts.append(attempt)
-    return attempts
-
-
-def _ask(
-    ctx: Context, uv: Uv, source: Source, spec: StackSpec, build: TorchBuild, platform: str
-) -> SourceAttempt:
-    ctx.reporter.detail(f"asking {source.label} ({source.origin}) for torch {build.torch}")
-    elapsed_s = 0.0
-    detail = ""
-    for query in build_queries(build, torchvision_needed=spec.torchvision_needed):
-        answer = uv.ask(source, query.requirements, python=ctx.python)
-        elapsed_s += answer.elapsed_s
-        if answer.text is None and not answer.lacks:
-            detail = _hide(source, answer.error)
-            return SourceAttempt(source=source, answer=Answer.UNREACHABLE, detail=detail, elapsed_s=elapsed_s)
-        offer = _read_offer(answer, query, build, platform)
-        if isinstance(offer, Offer):
-            return SourceAttempt(
-                source=source,
-                answer=Answer.SERVES,
-                detail=_describe(offer, build),
-                torch=offer.torch,
-                torchvision=offer.torchvision,
-                elapsed_s=elapsed_s,
-            )
-        if isinstance(offer, Refusal):
-            detail = offer.reason
-    missing = f"it has no torch {build.torch} for this Python and platform"
-    return SourceAttempt(source=source, answer=Answer.LACKS, detail=detail or missing, elapsed_s=elapsed_s)
-
-
-def _read_offer(
-    answer: Resolution, query: TorchQuery, build: TorchBuild, platform: str
-) -> Offer | Refusal | None:
-    if answer.text is None:
-        return None
-    versions = parse_pins(answer.text)
-    torchvision = versions["torchvision"] if query.torchvision is not None else None
-    return judge_offer(build, platform, torch=versions["torch"], torchvision=torchvision)
-
-
-def _lock(
+@contextmanager
+def _open(
     ctx: Context,
-    uv: Uv,
-    spec: StackSpec,
-    offer: Offer,
-    torch_source: Source,
-    sources: Sequence[Source],
+    build: TorchBuild,
+    platform: str,
     target: Target | None,
-) -> StackLock:
-    from packaging.tags import sys_tags
+    policy: Policy,
+    *,
+    torchvision_needed: bool,
+) -> Iterator[_Resolver]:
+    settings = load_package_settings(ctx)
+    folder = find_cache_dir(ctx.env)
+    with tempfile.TemporaryDirectory(prefix="provision-resolve-") as work:
+        uv = build_uv(ctx, settings, Path(work), target)
+        yield _Resolver(
+            ctx=ctx,
+            uv=uv,
+            build=build,
+            torch=choose_torch(ctx, uv, build, platform, torchvision_needed=torchvision_needed),
+            target=target,
+            policy=policy,
+            cache=None if folder is None else ResolutionCache(folder=folder / "resolutions"),
+        )
 
+
+def _resolve(resolver: _Resolver, spec: StackSpec) -> ResolvedStack | Refused:
+    """The stack that `spec` describes, or why there is none; a day's same question is asked once."""
+    offer, build = resolver.torch.offer, resolver.build
     # Arbitrary equality: with two signs, `2.13.0+cpu` would do for `2.13.0` and be preferred.
     pair = [f"torch==={offer.torch}"]
     if offer.torchvision is not None:
         pair.append(f"torchvision==={offer.torchvision}")
-    ctx.reporter.detail(f"resolving {', '.join([*pair, *spec.requirements])}")
-    resolution = uv.compile(
-        [*pair, *spec.requirements], python=ctx.python, sources=sources, torch_source=torch_source
+    companions = build.companions if offer.tag == build.tag else ()
+    wanted = (*pair, *companions, *spec.requirements)
+    key = _hash(resolver, wanted)
+    kept = resolver.cache.load(key) if resolver.cache and resolver.policy.exclude_newer else None
+    if kept is None:
+        kept, lasting = _ask_uv(resolver, wanted)
+        if lasting and resolver.cache is not None:
+            resolver.cache.save(key, kept)
+    if kept.lock is None:
+        return Refused(reason=kept.refusal or "")
+    return ResolvedStack(
+        spec=spec,
+        lock=kept.lock,
+        offer=offer,
+        torch_source=resolver.torch.source,
+        sources=resolver.torch.sources,
+        attempts=resolver.torch.attempts,
     )
+
+
+def _hash(resolver: _Resolver, wanted: Sequence[str]) -> str:
+    question: dict[str, object] = {
+        "requirements": list(wanted),
+        "exclude_newer": resolver.policy.exclude_newer,
+        "python": str(resolver.ctx.python.resolve()),
+        "target": resolver.uv.target,
+        "no_index": resolver.uv.settings.no_index,
+    }
+    return hash_question(question, [resolver.torch.source, *resolver.torch.sources])
+
+
+def _ask_uv(resolver: _Resolver, wanted: Sequence[str]) -> tuple[KeptResolution, bool]:
+    """uv's answer, and whether it holds for the rest of the day: it does where every file has a date."""
+    ctx, uv, source = resolver.ctx, resolver.uv, resolver.torch.source
+    ctx.reporter.detail(f"resolving {', '.join(wanted)}")
+    resolution, dated = _compile(resolver, wanted)
     if resolution.text is None:
-        raise DownloadError(
-            f"the packages of stack {spec.name} cannot be resolved: {_hide(torch_source, resolution.error)}",
-            hint="provision doctor --network   # shows which sources answer",
+        reason = hide_location(source, resolution.error)
+        if not resolution.lacks:
+            raise DownloadError(
+                f"the packages cannot be resolved: {reason}",
+                hint="provision doctor --network   # shows which sources answer",
+            )
+        return KeptResolution(refusal=reason), dated
+    resolved = parse_resolution(resolution.text, _list_tags(resolver.target))
+    _check_torch(resolver.torch.offer, {wheel.name: wheel.version for wheel in resolved})
+    unknown = {wheel.name: wheel.url for wheel in resolved if wheel.size_bytes is None and wheel.url}
+    sizes = fetch_sizes(unknown, certificate=uv.settings.certificate, env=ctx.env)
+    return KeptResolution(lock=build_lock(resolved, sizes)), dated
+
+
+def _compile(resolver: _Resolver, wanted: Sequence[str]) -> tuple[Resolution, bool]:
+    """Resolve under the policy's date. Sources that give no dates cannot be held to it, which is said.
+
+    What is pinned was judged by whoever pinned it, and may be of any age.
+    """
+    any_age = {text.partition("=")[0] for text in wanted if "==" in text}
+    limit = resolver.policy.exclude_newer
+    for last in (False, True):
+        resolution = resolver.uv.compile(
+            wanted,
+            python=resolver.ctx.python,
+            sources=resolver.torch.sources,
+            torch_source=resolver.torch.source,
+            exclude_newer=limit,
+            any_age=any_age,
         )
-    resolved = parse_resolution(resolution.text, sys_tags() if target is None else list_tags(target))
-    locked = {wheel.name: wheel.version for wheel in resolved}
-    if (locked.get("torch"), locked.get("torchvision", offer.torchvision)) != (
+        undated = find_undated(resolution.output) if resolution.text is None and limit else ()
+        if not undated or last:
+            break
+        resolver.ctx.reporter.warn(
+            f"the source of {', '.join(undated)} does not say when files were uploaded: "
+            "the newest are taken, however young"
+        )
+        limit = None
+    return resolution, limit is not None
+
+
+def _check_torch(offer: Offer, locked: Mapping[str, str]) -> None:
+    if (locked.get("torch"), locked.get("torchvision", offer.torchvision)) == (
         offer.torch,
         offer.torchvision,
     ):
-        raise DownloadError(
-            f"the sources do not agree on torch {offer.torch}: resolving all packages gave "
-            f"torch {locked.get('torch')} and torchvision {locked.get('torchvision')}",
-            hint="provision doctor --network   # shows what each source offers",
-        )
-    unknown = {wheel.name: wheel.url for wheel in resolved if wheel.size_bytes is None and wheel.url}
-    return build_lock(resolved, fetch_sizes(unknown, certificate=uv.settings.certificate, env=ctx.env))
-
-
-def _describe(offer: Offer, build: TorchBuild) -> str:
-    pair = f"torch {offer.torch}" + (f" and torchvision {offer.torchvision}" if offer.torchvision else "")
-    if build.tag == "cpu" and offer.tag != "cpu":
-        return f"{pair}, a CUDA build ({offer.tag}) that runs on a CPU too, at gigabytes of CUDA libraries"
-    without = "" if offer.torchvision else "; it has no torchvision that belongs to it"
-    return pair + without
-
-
-def _hide(source: Source, text: str) -> str:
-    """uv's words name the location, which may hold a password."""
-    return text.replace(source.location, source.label) if source.location else text
-
-
-def _no_source(build: TorchBuild, attempts: Sequence[SourceAttempt]) -> DownloadError:
-    answers = "; ".join(f"{attempt.source.label}: {attempt.detail}" for attempt in attempts)
-    wanted = f"torch {build.torch} for {'the CPU' if build.tag == 'cpu' else build.tag}"
-    return DownloadError(
-        f"no source of packages serves {wanted}. {answers}",
-        hint="name a mirror in PIP_INDEX_URL or PIP_FIND_LINKS, or check the network: provision doctor --network",
+        return
+    raise DownloadError(
+        f"the sources do not agree on torch {offer.torch}: resolving all packages gave "
+        f"torch {locked.get('torch')} and torchvision {locked.get('torchvision')}",
+        hint="provision doctor --network   # shows what each source offers",
     )
+
+
+def _list_tags(target: Target | None) -> Iterator[Tag]:
+    from packaging.tags import sys_tags
+
+    return iter(sys_tags() if target is None else list_tags(target))
+
+
+def _render_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

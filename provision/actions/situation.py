@@ -13,17 +13,18 @@ from provision.actions.knowledge import load_catalogue
 from provision.actions.weights import identify_revision
 from provision.actions.wholeness import find_problem
 from provision.core.config_doc import diff_config, wanted_models
-from provision.core.models import Selection, StackSpec, build_stack_specs, choose_models
+from provision.core.models import Selection, choose_models
 from provision.core.parse.host import parse_host
-from provision.core.planner import build_fingerprint
+from provision.core.planner import build_basis, build_fingerprint
 from provision.core.profiles import choose_profile, judge_profiles
 from provision.core.targets import Target, choose_target, complete_host
 from provision.errors import BadFileError, NoProfileError, StateError
 from provision.model.config import Drift
 from provision.model.facts import Probe
-from provision.model.profile import Profile, TorchBuild
+from provision.model.profile import ObstacleKind, Profile, TorchBuild
 from provision.model.smoke import Verdict
 from provision.model.state import GenerationRecord
+from provision.system.files import hash_bytes
 from provision.system.probe_host import probe_host
 from provision.system.store import Store
 
@@ -31,7 +32,7 @@ from provision.system.store import Store
 class Situation(Struct, frozen=True, kw_only=True):
     """All that decides what an apply has to do. `problem` is what the active generation lacks on disk.
 
-    `elsewhere` is about another machine, of which `assumptions` say what was taken for granted; `target` is its
+    `basis` is what a plan made now rests on. `elsewhere` is about another machine, of which `assumptions` say what was taken for granted; `target` is its
     platform and Python where they are not this machine's.
     """
 
@@ -39,12 +40,13 @@ class Situation(Struct, frozen=True, kw_only=True):
     profile: Profile
     build: TorchBuild
     selection: Selection
-    specs: tuple[StackSpec, ...]
     fingerprint: str
     active: GenerationRecord | None
     drift: tuple[Drift, ...]
     problem: str | None
     production_models: tuple[str, ...]
+    basis: dict[str, str]
+    config_exists: bool
     target: Target | None = None
     assumptions: tuple[str, ...] = ()
     elsewhere: bool = False
@@ -67,10 +69,13 @@ def survey(
     profile_name: str,
     requested: Sequence[str],
     probe: Probe | None = None,
+    *,
+    building: bool = False,
 ) -> Situation:
     """Find out, for this machine or the one that `probe` was taken from; changes nothing.
 
-    Another machine has no generation here. Raises NoProfileError, UsageError or BadFileError.
+    Another machine has no generation here. For `building` alone a profile may be one that this machine has no
+    device for. Raises NoProfileError, UsageError or BadFileError.
     """
     config = store.load_config()
     config_text = read_config_text(store, config)
@@ -81,7 +86,7 @@ def survey(
     assumptions: tuple[str, ...] = ()
     if probe is not None:
         detection, target, assumptions = _look_elsewhere(ctx, detection)
-    profile = _choose_profile(profile_name, detection, elsewhere=probe is not None)
+    profile = _choose_profile(profile_name, detection, elsewhere=probe is not None, building=building)
     build = detection.knowledge.builds[profile.torch]
     revisions = {model.key: identify_revision(ctx, model) for model in selection.models}
     active = _load_active(ctx, store) if probe is None else None
@@ -90,13 +95,22 @@ def survey(
         profile=profile,
         build=build,
         selection=selection,
-        specs=build_stack_specs(selection.models, profile),
         fingerprint=build_fingerprint(
             detection.facts, profile, build, selection.models, revisions, detection.facts.host.python_version
         ),
         active=active,
         drift=() if active is None else diff_config(config_text, active.config, where=str(store.config_path)),
         problem=None if active is None else find_problem(store, active),
+        basis=build_basis(
+            detection.facts,
+            profile,
+            build,
+            selection.models,
+            python=detection.facts.host.python_version,
+            active=None if active is None else active.number,
+            config_sha256=hash_bytes(config),
+        ),
+        config_exists=config is not None,
         production_models=tuple(model.key for model in catalogue.models if model.production),
         target=target,
         assumptions=assumptions,
@@ -113,7 +127,14 @@ def _look_elsewhere(ctx: Context, detection: Detection) -> tuple[Detection, Targ
     return replace(detection, facts=facts, fits=fits), choose_target(facts.host, here), assumptions
 
 
-def _choose_profile(name: str, detection: Detection, *, elsewhere: bool) -> Profile:
+# What a build needs of the machine; a device and its driver it does not.
+_KEEPS_FROM_BUILDING = {ObstacleKind.PLATFORM, ObstacleKind.PYTHON}
+
+
+def _choose_profile(name: str, detection: Detection, *, elsewhere: bool, building: bool) -> Profile:
+    fit = next((fit for fit in detection.fits if fit.name == name), None)
+    if building and fit and not _KEEPS_FROM_BUILDING & {obstacle.kind for obstacle in fit.obstacles}:
+        return detection.knowledge.get_profile(name)
     try:
         return choose_profile(name, detection.fits, detection.knowledge.profiles, detection.facts)
     except NoProfileError as error:

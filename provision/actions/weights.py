@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from provision.actions.context import Context
-from provision.errors import StateError
+from provision.errors import DownloadError, StateError
 from provision.model.catalogue import ModelSpec
 from provision.system.files import hash_folder
 from provision.system.hub import fetch_model
@@ -17,6 +17,7 @@ from provision.system.store import Store
 
 # What describes an embedded model and is not part of it: a better sentence is no new revision.
 _DOCUMENTS = ("README.md", "evaluation.json")
+UNPINNED = "unpinned"
 
 
 class ModelFiles(Struct, frozen=True, kw_only=True):
@@ -27,15 +28,20 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
 
 
 def identify_revision(ctx: Context, model: ModelSpec) -> str:
-    """The revision that `model` is configured at, without fetching anything."""
+    """The revision that `model` is configured at, without fetching anything; UNPINNED where none is known."""
     if model.embedded is not None:
         return hash_folder(find_embedded_model(ctx.data_dir, model.embedded), leave_out=_DOCUMENTS)
-    return str(model.revision)
+    return model.revision or UNPINNED
 
 
 def ensure_weights(ctx: Context, store: Store, model: ModelSpec) -> ModelFiles:
     """Make the weights of `model` present. Raises DownloadError or StateError."""
     revision = identify_revision(ctx, model)
+    if revision == UNPINNED:
+        raise DownloadError(
+            f"{model.key}: no revision of {model.repo_id} is known to us, and none is taken unseen",
+            hint="write the commit that you trust as `revision:` of the model in profiles/models.yaml",
+        )
     if model.embedded is None:
         ctx.reporter.detail(f"{model.repo_id} at {revision[:12]}")
         return ModelFiles(folder=fetch_model(str(model.repo_id), revision, env=ctx.env), revision=revision)

@@ -43,6 +43,12 @@ models_option = click.option(
     help="Models of the catalogue; else those of config.yaml, else the embedded one.",
 )
 
+exclude_newer_option = click.option(
+    "--exclude-newer",
+    metavar="DATE|never",
+    help="Take no file that was uploaded after DATE; `never` takes any.  [default: 7 days ago]",
+)
+
 
 def root_options(command: _Command) -> _Command:
     """`--root` and `--profiles`: which application, and more profiles of one's own."""

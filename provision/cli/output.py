@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -138,19 +139,36 @@ class StderrReporter:
         self._quiet = quiet
         self._clock = clock
         self._start = clock()
+        self._passing = 0
 
     def step(self, title: str) -> None:
         """A step begins."""
         if not self._quiet:
+            self._clear()
             click.secho(f"{self._clock() - self._start:6.1f} s  {title}", err=True, bold=True)
 
     def detail(self, text: str) -> None:
         """Something that happened within the step."""
         if not self._quiet and text.strip():
+            self._clear()
             click.secho(f"          {text.strip()}", err=True, dim=True)
+
+    def progress(self, text: str) -> None:
+        """One line that the next takes the place of, on a terminal only."""
+        if self._quiet or sys.stderr is None or not sys.stderr.isatty():
+            return
+        line = f"          {text.strip()}"[: shutil.get_terminal_size().columns - 1]
+        click.secho(f"\r{line.ljust(self._passing)}", err=True, dim=True, nl=False)
+        self._passing = len(line)
+
+    def _clear(self) -> None:
+        if self._passing:
+            click.echo(f"\r{' ' * self._passing}\r", err=True, nl=False)
+            self._passing = 0
 
     def warn(self, text: str) -> None:
         """Shown even when progress is not."""
+        self._clear()
         click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
         click.echo(text, err=True)
 

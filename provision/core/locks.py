@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -59,6 +60,15 @@ def parse_resolution(text: str, tags: Iterable[Tag]) -> tuple[ResolvedWheel, ...
             )
         )
     return tuple(sorted(resolved, key=lambda wheel: wheel.name))
+
+
+# uv's hint: https://docs.astral.sh/uv/concepts/resolution/#dependency-cooldowns
+_FILTERED = re.compile(r"`([^`]+)` was filtered by `exclude-newer`([^\n]*)")
+
+
+def find_undated(output: str) -> tuple[str, ...]:
+    """The packages that uv left out for their age although their index does not tell it."""
+    return tuple(name for name, rest in _FILTERED.findall(output) if "was published at" not in rest)
 
 
 def parse_pins(text: str) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
-from packaging.specifiers import SpecifierSet
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from provision.core.partition import build_need
 from provision.errors import UsageError
 from provision.model.catalogue import Catalogue, ModelSpec
 from provision.model.profile import Profile
@@ -68,26 +70,63 @@ def find_family(model_type: str | None, catalogue: Catalogue, *, where: str) -> 
     raise UsageError(f"{where}: model_type {model_type!r} is none that can be smoked", hint=f"known: {known}")
 
 
-def build_stack_specs(models: Sequence[ModelSpec], profile: Profile) -> tuple[StackSpec, ...]:
-    """The stacks that serve `models` under `profile`.
+def build_requirements(
+    models: Sequence[ModelSpec], profile: Profile, *, preferred: bool, bounds: Mapping[str, str] | None = None
+) -> tuple[tuple[str, ...], ...]:
+    """What a stack for `models` asks for beside torch, in pip's syntax: the first that resolves is taken.
 
-    All models that the profile's transformers runs share one stack. Raises UsageError for a model that needs
-    another version.
+    With `preferred` the profile's pins hold, or `bounds` in their place. Else the models say which transformers,
+    and the profile's other pins hold where they can: they were verified with a newer transformers.
     """
-    pinned = profile.packages["transformers"]
-    for model in models:
-        if not SpecifierSet(model.transformers).contains(pinned):
-            raise UsageError(
-                f"{model.key} needs transformers {model.transformers}, profile {profile.name} pins {pinned}",
-                hint=f"leave {model.key} out: provision apply {profile.name} --models …",
-            )
-    pins = {f"{name}=={version}" for name, version in profile.packages.items()}
-    extras = {package for model in models for package in model.packages}
-    return (
-        StackSpec(
-            name=PRIMARY_STACK,
-            models=tuple(model.key for model in models),
-            requirements=tuple(sorted(pins | extras)),
-            torchvision_needed=any(model.needs_torchvision for model in models),
-        ),
+    pins = (
+        dict(bounds) if bounds is not None else {name: f"=={pin}" for name, pin in profile.packages.items()}
     )
+    ranges = [build_need(model).ranges for model in models]
+    named = {name for need in ranges for name in need}
+    wanted = {
+        name: ",".join(sorted({str(part) for need in ranges if name in need for part in need[name]}))
+        for name in named
+    }
+    extras = _list_extras(models)
+    if preferred:
+        # A pin lies within the models' ranges already; bounds have to be met together with them.
+        both = {
+            name: ",".join(filter(None, (pin, wanted.get(name, "") if bounds else "")))
+            for name, pin in pins.items()
+        }
+        return (_render({**{n: w for n, w in wanted.items() if n not in pins}, **both}, extras),)
+    others = {name: pin for name, pin in pins.items() if name not in wanted}
+    loose = dict.fromkeys(others, "")
+    return (_render({**others, **wanted}, extras), _render({**loose, **wanted}, extras))
+
+
+def _list_extras(models: Sequence[ModelSpec]) -> dict[str, str]:
+    """What models write beside a name and a range: extras and markers, by the package's name."""
+    found = {}
+    for text in (text for model in models for text in model.packages):
+        requirement = Requirement(text)
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        marker = f" ; {requirement.marker}" if requirement.marker else ""
+        if extras or marker:
+            found[str(canonicalize_name(requirement.name))] = f"{extras}\0{marker}"
+    return found
+
+
+def _render(wanted: Mapping[str, str], extras: Mapping[str, str]) -> tuple[str, ...]:
+    lines = []
+    for name, specifier in wanted.items():
+        extra, _, marker = extras.get(name, "").partition("\0")
+        lines.append(f"{name}{extra}{specifier}{marker}")
+    return tuple(sorted(lines))
+
+
+def name_stack(versions: Mapping[str, str], taken: Sequence[str]) -> str:
+    """`main` for the first stack, the others by what sets them apart: their transformers."""
+    if not taken:
+        return PRIMARY_STACK
+    minor = ".".join(versions.get("transformers", "none").split(".")[:2])
+    name = f"transformers-{minor}"
+    number = 2
+    while name in taken:
+        name, number = f"transformers-{minor}-{number}", number + 1
+    return name

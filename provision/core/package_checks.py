@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
+from provision.core.bad_pairs import accepts, find_bad_pairs
 from provision.core.cuda_family import find_label
 from provision.core.environment_cures import build_pip_cure, choose_backend, list_some
 from provision.model.environment import BadPair, EnvironmentReport, InstalledDistribution, KnownPairs
@@ -32,7 +32,7 @@ def check_requirements(report: EnvironmentReport, facts: Facts) -> Finding:
         found = installed.get(name)
         if found is None:
             missing.setdefault(wanted, f"{item.name} asks for {wanted}, which is not installed")
-        elif not _accepts(requirement.specifier, found.version):
+        elif not accepts(requirement.specifier, found.version):
             wrong.setdefault(wanted, f"{item.name} asks for {wanted}, and {found.version} is installed")
     if not missing and not wrong:
         evidence = f"{len(installed)} packages have what they ask for"
@@ -105,14 +105,6 @@ def _build_marker_environment(report: EnvironmentReport, host: Host) -> dict[str
     }
 
 
-def _accepts(specifier: SpecifierSet, version: str | None) -> bool:
-    """Whether a version is in range; one that cannot be read is not refused."""
-    try:
-        return version is None or specifier.contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return True
-
-
 def check_torch_pair(report: EnvironmentReport, facts: Facts, pairs: KnownPairs) -> Finding:
     """Were torchvision and torchaudio built for this torch?"""
     identity = "stack.torch-pair"
@@ -128,7 +120,7 @@ def check_torch_pair(report: EnvironmentReport, facts: Facts, pairs: KnownPairs)
     troubles = []
     for item in partners:
         pins = [r for line in item.requires if (r := _parse_requirement(line)) and r.name == "torch"]
-        refused = next((pin for pin in pins if not _accepts(pin.specifier, torch.version)), None)
+        refused = next((pin for pin in pins if not accepts(pin.specifier, torch.version)), None)
         mine = (item.version or "").partition("+")[0]
         listed = known.torchvision if known and item.name == "torchvision" else ()
         if refused is not None:
@@ -152,7 +144,7 @@ def check_torch_pair(report: EnvironmentReport, facts: Facts, pairs: KnownPairs)
 def check_bad_pairs(report: EnvironmentReport, facts: Facts, pairs: KnownPairs) -> Finding:
     """Are there versions that are known not to work together?"""
     identity = "stack.bad-pairs"
-    found = [pair for pair in pairs.bad_pairs if _is_present(pair, report) and _is_here(pair, facts)]
+    found = list(find_bad_pairs(report.versions, facts, pairs.bad_pairs))
     if not found:
         evidence = f"none of {len(pairs.bad_pairs)} known bad pairs is installed"
         return Finding(id=identity, severity=Severity.PASS, evidence=evidence)
@@ -167,30 +159,6 @@ def check_bad_pairs(report: EnvironmentReport, facts: Facts, pairs: KnownPairs) 
         evidence=list_some(sentences, shown=4),
         cure=cure,
     )
-
-
-def _is_present(pair: BadPair, report: EnvironmentReport) -> bool:
-    for name, wanted in pair.packages.items():
-        item = report.get(name)
-        if item is None or item.version is None:
-            return False
-        try:
-            if not SpecifierSet(wanted).contains(Version(item.version), prereleases=True):
-                return False
-        except (InvalidSpecifier, InvalidVersion):
-            return False
-    return True
-
-
-def _is_here(pair: BadPair, facts: Facts) -> bool:
-    system = {"Darwin": "macos"}.get(facts.host.system, facts.host.system.lower())
-    if pair.when.systems and system not in pair.when.systems:
-        return False
-    if pair.when.capability is None:
-        return True
-    wanted = SpecifierSet(pair.when.capability)
-    known = [gpu.best_compute_capability for gpu in facts.gpus if gpu.best_compute_capability]
-    return any(_accepts(wanted, capability) for capability in known)
 
 
 def _name_versions(pair: BadPair, report: EnvironmentReport) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from provision.core.needs import list_shortages
 from provision.model.catalogue import ModelSpec
 from provision.model.facts import Facts
 from provision.model.packages import Answer, SourceAttempt
-from provision.model.plan import Plan, PlannedStack, Step, StepKind
+from provision.model.plan import MemoryNeed, PackageChange, Plan, PlannedStack, SpaceNeed, Step, StepKind
 from provision.model.profile import Profile, TorchBuild
 
 # Raised when the meaning of a generation changes, so that every machine verifies anew.
@@ -57,6 +58,44 @@ def build_fingerprint(
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
+def build_basis(
+    facts: Facts,
+    profile: Profile,
+    build: TorchBuild,
+    models: Sequence[ModelSpec],
+    *,
+    python: str,
+    active: int | None,
+    config_sha256: str | None,
+) -> dict[str, str]:
+    """What a plan rests on, by a word for people. A plan is stale when one of them has changed since."""
+    gpus = ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in facts.gpus)
+    return {
+        "platform": facts.host.platform,
+        "Python": python,
+        "GPU": gpus or "none",
+        "driver": facts.driver or "none",
+        "profile": f"{profile.name} {_digest([_decide(profile), _decide(build)])}",
+        "models": f"{', '.join(model.key for model in models)} {_digest([_decide(model) for model in models])}",
+        "active generation": str(active or "none"),
+        "config.yaml": config_sha256 or "absent",
+    }
+
+
+def compare_basis(planned: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """One clause for everything that is not as it was when the plan was made."""
+    hidden = {"profile", "models", "config.yaml"}
+    return [
+        f"{word} changed" if word in hidden else f"{word} was {was}, is {found.get(word, 'unknown')}"
+        for word, was in planned.items()
+        if found.get(word) != was
+    ]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:12]
+
+
 def _decide(value: msgspec.Struct) -> dict[str, Any]:
     """The fields that change what is built or how it is asked; prose and evidence do not."""
     return {
@@ -75,21 +114,22 @@ def build_plan(
     fingerprint: str,
     stacks: Sequence[PlannedStack],
     generation: int,
+    separations: Sequence[str] = (),
+    spaces: Sequence[SpaceNeed] = (),
+    memory: Sequence[MemoryNeed] = (),
+    files: Sequence[str] = (),
+    basis: Mapping[str, str] | None = None,
+    weights: bool = True,
+    activate: bool = True,
 ) -> Plan:
-    """The ordered steps that make `generation` out of what is there."""
-    steps = [_plan_stack(stack) for stack in stacks]
-    steps += [_plan_weights(model) for model in models]
-    steps.append(
-        Step(
-            kind=StepKind.SMOKE,
-            title=f"let {len(models)} model{'s' if len(models) > 1 else ''} read pages in {profile.dtype}",
-            detail=", ".join(model.key for model in models),
-        )
-    )
-    steps.append(
-        Step(kind=StepKind.CONFIG, title="write config.yaml", detail="only keys that provision owns")
-    )
-    steps.append(Step(kind=StepKind.ACTIVATE, title=f"activate generation {generation}"))
+    """The ordered steps that make `generation` out of what is there.
+
+    Without `activate` stacks are built and imported only, without `weights` none are brought.
+    """
+    steps = list(_plan_stacks(stacks))
+    steps += [_plan_weights(model) for model in models if weights]
+    steps += _plan_activation(profile, models, generation) if activate else [_plan_imports(stacks)]
+    warnings = [warning for stack in stacks for warning in explain_attempts(stack.attempts)]
     return Plan(
         profile=profile.name,
         models=tuple(model.key for model in models),
@@ -97,21 +137,55 @@ def build_plan(
         stacks=tuple(stacks),
         steps=tuple(steps),
         generation=generation,
-        warnings=tuple(warning for stack in stacks for warning in explain_attempts(stack.attempts)),
+        warnings=tuple(dict.fromkeys([*warnings, *list_shortages(spaces, memory)])),
+        separations=tuple(separations),
+        spaces=tuple(spaces),
+        memory=tuple(memory),
+        files=tuple(files),
+        basis=dict(basis or {}),
     )
 
 
-def _plan_stack(stack: PlannedStack) -> Step:
-    pair = f"torch {stack.torch}" + (f", torchvision {stack.torchvision}" if stack.torchvision else "")
-    packages = f"{len(stack.lock.wheels)} packages, {pair}"
-    if stack.complete:
-        return Step(kind=StepKind.REUSE, title=f"keep stack {stack.name}", detail=packages)
-    return Step(
-        kind=StepKind.BUILD,
-        title=f"build stack {stack.name}",
-        detail=packages,
-        download_bytes=stack.lock.download_bytes,
+def _plan_activation(profile: Profile, models: Sequence[ModelSpec], generation: int) -> list[Step]:
+    reading = f"let {len(models)} model{'s' if len(models) > 1 else ''} read pages in {profile.dtype}"
+    return [
+        Step(kind=StepKind.SMOKE, title=reading, detail=", ".join(model.key for model in models)),
+        Step(kind=StepKind.CONFIG, title="write config.yaml", detail="only keys that provision owns"),
+        Step(kind=StepKind.ACTIVATE, title=f"activate generation {generation}"),
+    ]
+
+
+def _plan_imports(stacks: Sequence[PlannedStack]) -> Step:
+    names = ", ".join(stack.name for stack in stacks)
+    return Step(kind=StepKind.VERIFY, title="import what was asked for", detail=names)
+
+
+def compare_locks(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[PackageChange, ...]:
+    """What changes from one set of versions to another, by name."""
+    return tuple(
+        PackageChange(name=name, before=before.get(name), after=after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
     )
+
+
+def _plan_stacks(stacks: Sequence[PlannedStack]) -> Iterator[Step]:
+    """A wheel that several stacks hold is fetched for the first of them."""
+    fetched: set[tuple[str, str]] = set()
+    for stack in stacks:
+        pair = f"torch {stack.torch}" + (f", torchvision {stack.torchvision}" if stack.torchvision else "")
+        packages = f"{len(stack.lock.wheels)} packages, {pair}"
+        if stack.complete:
+            yield Step(kind=StepKind.REUSE, title=f"keep stack {stack.name}", detail=packages)
+            continue
+        new = [wheel for wheel in stack.lock.wheels if (wheel.name, wheel.version) not in fetched]
+        fetched |= {(wheel.name, wheel.version) for wheel in new}
+        yield Step(
+            kind=StepKind.BUILD,
+            title=f"build stack {stack.name}",
+            detail=packages,
+            download_bytes=sum(wheel.size_bytes or 0 for wheel in new),
+        )
 
 
 def _plan_weights(model: ModelSpec) -> Step:
@@ -125,7 +199,7 @@ def _plan_weights(model: ModelSpec) -> Step:
     return Step(
         kind=StepKind.WEIGHTS,
         title=f"fetch the weights of {model.key}",
-        detail=f"{model.repo_id} at {(model.revision or '')[:12]}",
+        detail=f"{model.repo_id} at {model.revision[:12] if model.revision else 'no known revision'}",
         download_bytes=model.weights_bytes,
     )
 

@@ -171,6 +171,11 @@ class EnvironmentReport(Struct, frozen=True, kw_only=True):
         """The distribution that an import finds: the first called `name`, which is normalised."""
         return next((item for item in self.distributions if item.name == name), None)
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """What an import finds, by name, where its version is known."""
+        return {item.name: item.version for item in reversed(self.distributions) if item.version is not None}
+
 
 class PairCondition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On which machines a bad pair is bad; an empty field asks nothing.

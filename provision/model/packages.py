@@ -83,6 +83,11 @@ class StackLock(Struct, frozen=True, kw_only=True):
     wheels: tuple[Wheel, ...]
 
     @property
+    def versions(self) -> dict[str, str]:
+        """The locked version of each package."""
+        return {wheel.name: wheel.version for wheel in self.wheels}
+
+    @property
     def download_bytes(self) -> int:
         """Bytes of the files whose size is known: an upper bound, since uv's cache may have some."""
         return sum(wheel.size_bytes or 0 for wheel in self.wheels)

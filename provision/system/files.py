@@ -73,6 +73,11 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def hash_bytes(data: bytes | None) -> str | None:
+    """SHA-256 in hex, None for no data."""
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
 def hash_folder(folder: Path, *, leave_out: Collection[str] = ()) -> str:
     """SHA-256 over the names and contents of all files below `folder`, independent of order and times.
 

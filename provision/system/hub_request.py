@@ -50,8 +50,6 @@ class HubRequest:
 
 def read_hub_request(repo_id: str, revision: str, env: Mapping[str, str]) -> HubRequest:
     """huggingface-hub reads these variables once, when it is imported; here they hold for each call."""
-    home = env.get("HF_HOME") or f"{env.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
-    cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"
     token = (env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN") or "").strip()
     if not (token.isascii() and token.isprintable()):
         raise UsageError("HF_TOKEN holds characters that no token has", hint="unset HF_TOKEN")
@@ -59,11 +57,17 @@ def read_hub_request(repo_id: str, revision: str, env: Mapping[str, str]) -> Hub
     return HubRequest(
         repo_id=repo_id,
         revision=revision,
-        cache_dir=_expand(cache, env),
+        cache_dir=find_hub_cache(env),
         endpoint=(env.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/"),
         token=False if is_true(env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN")) else token or None,
         offline_by=next(offline, None),
     )
+
+
+def find_hub_cache(env: Mapping[str, str]) -> Path:
+    """The Hub's own cache. https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables"""
+    home = env.get("HF_HOME") or f"{env.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
+    return _expand(env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub", env)
 
 
 def is_true(value: str | None) -> bool:

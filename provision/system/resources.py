@@ -9,7 +9,7 @@ from provision.errors import BadFileError
 
 # Files in `profiles/` that are not a profile.
 _MOST_BYTES = 64 * 2**20
-_OTHER_FILES = {"models", "torch", "gpus", "drivers", "failures", "pci_ids", "bad_pairs"}
+_OTHER_FILES = {"models", "torch", "gpus", "drivers", "failures", "pci_ids", "bad_pairs", "flash_attn"}
 
 
 def find_data_dir() -> Path:
@@ -44,6 +44,11 @@ def load_text(path: Path) -> str:
 def find_worker(data_dir: Path) -> Path:
     """The worker that a stack's interpreter runs."""
     return data_dir / "smoke" / "worker.py"
+
+
+def find_imports(data_dir: Path) -> Path:
+    """The script that imports what a stack holds, in its interpreter."""
+    return data_dir / "smoke" / "imports.py"
 
 
 def find_embedded_model(data_dir: Path, name: str) -> Path:

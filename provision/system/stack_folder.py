@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -61,26 +59,27 @@ def remove_stack(folder: Path) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def set_aside(folder: Path) -> Iterator[None]:
-    """Make room for building `folder`: what is there goes aside, and comes back when the building fails.
+def place_stack(built: Path, folder: Path) -> None:
+    """Give the complete stack in `built` its final name; what was there goes, and comes back on failure.
 
-    A stack that was never finished is removed at once: nothing works with it. Raises StateError when files
-    are in use.
+    Raises StateError when files of the former are in use.
     """
     aside = folder.with_name(f".{folder.name}.aside")
-    if load_manifest(folder) is None:
-        remove_stack(folder)
-    else:
-        remove_stack(aside)
-        folder.rename(aside)
+    remove_stack(aside)
     try:
-        yield
-    except BaseException:
-        if aside.exists():
-            remove_stack(folder)
-            aside.rename(folder)
-        raise
+        if folder.exists():
+            folder.rename(aside)
+        try:
+            built.rename(folder)
+        except OSError:
+            if aside.exists():
+                aside.rename(folder)
+            raise
+    except OSError as error:
+        raise StateError(
+            f"{folder} cannot be replaced: {error.strerror or error}",
+            hint="close the programs that run from it",
+        ) from error
     remove_stack(aside)
 
 

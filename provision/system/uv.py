@@ -22,6 +22,7 @@ _NOT_PASSED_ON = {
     *("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"),
     *("UV_TORCH_BACKEND", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_RESOLUTION", "UV_PRERELEASE"),
     *("UV_INDEX_STRATEGY", "UV_NO_BINARY", "UV_PROJECT", "UV_WORKING_DIRECTORY", "VIRTUAL_ENV"),
+    *("UV_EXCLUDE_NEWER", "UV_EXCLUDE_NEWER_PACKAGE"),
 }
 _INSTALL_UV = "python -m pip install --upgrade uv"
 
@@ -73,20 +74,32 @@ class Uv(Struct, frozen=True, kw_only=True):
         return self._compile(argv, _render_project(requirements), env, timeout_s=_ASK_LIMIT_S)
 
     def compile(
-        self, requirements: Sequence[str], *, python: Path, sources: Iterable[Source], torch_source: Source
+        self,
+        requirements: Sequence[str],
+        *,
+        python: Path,
+        sources: Iterable[Source],
+        torch_source: Source,
+        exclude_newer: str | None = None,
+        any_age: Iterable[str] = (),
     ) -> Resolution:
         """Resolve `requirements` with everything they need, torch and torchvision from `torch_source`.
 
-        The answer is a `pylock.toml`.
+        Files uploaded after `exclude_newer`, an ISO date and time, are not taken, but for the packages
+        `any_age`. The answer is a `pylock.toml`.
         """
         project = _render_project(requirements, torch_index=self.find_index(torch_source))
         argv = [*self._compile_argv(python), "--format", "pylock.toml"]
+        if exclude_newer is not None:
+            argv += ["--exclude-newer", exclude_newer]
+            argv += [f"--exclude-newer-package={name}=false" for name in sorted(set(any_age))]
         argv += _combine(sources, no_index=self.settings.no_index)
         return self._compile(argv, project, self._build_env(), timeout_s=_COMPILE_LIMIT_S)
 
     def create_venv(self, folder: Path, *, python: Path) -> None:
         """An empty environment at `folder`, which must not exist. Raises ToolError with uv's words."""
-        argv = [str(self.binary), "venv", "--quiet", "--no-project", "--python", str(python), str(folder)]
+        argv = [str(self.binary), "venv", "--quiet", "--no-project", "--relocatable"]
+        argv += ["--python", str(python), str(folder)]
         _check(
             self._run(argv, self._build_env(), timeout_s=_ASK_LIMIT_S), "uv could not create an environment"
         )

@@ -134,7 +134,7 @@ def test_what_a_stack_lacks_is_applied_for(ctx: Context, monkeypatch: pytest.Mon
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(
         "provision.actions.repairs.apply",
-        lambda _ctx, profile, models, show_plan: asked.append((profile, models)),
+        lambda _ctx, request, agree: asked.append((request.profile, request.models)),
     )
     repairs = plan_repairs(ctx, look(ctx).findings)
     assert repairs == (

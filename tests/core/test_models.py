@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from provision.core.models import StackSpec, build_stack_specs, choose_models, find_family
+from provision.core.models import build_requirements, choose_models, find_family, name_stack
 from provision.core.yaml_text import convert, parse_yaml
 from provision.errors import UsageError
 from provision.model.catalogue import Catalogue
@@ -46,23 +46,49 @@ def test_an_unknown_request_gets_the_nearest_name() -> None:
     )
 
 
-def test_models_that_one_transformers_runs_share_a_stack() -> None:
+def test_the_profiles_pins_are_what_a_stack_asks_for() -> None:
     models = choose_models(("tiny_qwen2_vl", "qwen3_vl_2b"), (), CATALOGUE).models
-    assert build_stack_specs(models, CPU) == (
-        StackSpec(
-            name="main",
-            models=("tiny_qwen2_vl", "qwen3_vl_2b"),
-            requirements=("accelerate==1.15.0", "pillow==13.0.0", "transformers==5.22.2"),
-            torchvision_needed=False,
+    assert build_requirements(models, CPU, preferred=True) == (
+        ("accelerate==1.15.0", "pillow==13.0.0", "transformers==5.22.2"),
+    )
+
+
+def test_a_model_for_another_transformers_keeps_the_other_pins_where_they_hold() -> None:
+    tiny = CATALOGUE.models[0]
+    old = replace(
+        tiny, transformers=">=4.46.3,<4.48", packages=("Einops", "timm[x]>=1 ; python_version<'3.13'")
+    )
+    assert build_requirements([old, replace(tiny, transformers="!=4.47")], CPU, preferred=False) == (
+        (
+            "accelerate==1.15.0",
+            "einops",
+            "pillow==13.0.0",
+            'timm[x]>=1 ; python_version < "3.13"',
+            "transformers!=4.47,<4.48,>=4.46.3",
+        ),
+        (
+            "accelerate",
+            "einops",
+            "pillow",
+            'timm[x]>=1 ; python_version < "3.13"',
+            "transformers!=4.47,<4.48,>=4.46.3",
         ),
     )
 
 
-def test_a_model_for_another_transformers_is_refused() -> None:
-    model = replace(CATALOGUE.models[0], transformers="==4.46.3")
-    with pytest.raises(UsageError) as caught:
-        build_stack_specs([model], CPU)
-    assert caught.value.message == "tiny_qwen2_vl needs transformers ==4.46.3, profile cpu pins 5.22.2"
+def test_bounds_take_the_place_of_pins() -> None:
+    model = replace(CATALOGUE.models[0], transformers=">=5.18")
+    bounds = {"transformers": ">=5.22.2,<6", "pillow": ">=13"}
+    assert build_requirements([model], CPU, preferred=True, bounds=bounds) == (
+        ("pillow>=13", "transformers>=5.22.2,<6,>=5.18"),
+    )
+
+
+def test_stacks_are_called_by_what_sets_them_apart() -> None:
+    versions = {"transformers": "4.47.1"}
+    assert name_stack(versions, []) == "main"
+    assert name_stack(versions, ["main"]) == "transformers-4.47"
+    assert name_stack(versions, ["main", "transformers-4.47"]) == "transformers-4.47-2"
 
 
 def test_a_folder_is_asked_as_its_architecture_is() -> None:
@@ -72,7 +98,7 @@ def test_a_folder_is_asked_as_its_architecture_is() -> None:
     assert caught.value.message == "x/config.json: model_type 'bert' is none that can be smoked"
 
 
-def test_every_hub_model_is_pinned_to_a_commit() -> None:
+def test_every_revision_is_a_whole_commit() -> None:
     for model in CATALOGUE.models:
         assert (model.embedded is None) != (model.repo_id is None), model.key
-        assert model.repo_id is None or len(bytes.fromhex(model.revision or "")) == 20, model.key
+        assert model.revision is None or len(bytes.fromhex(model.revision)) == 20, model.key

@@ -34,7 +34,8 @@ class Chain:
 
     def build_env(self, **changes: str) -> dict[str, str]:
         """The environment of the tests, with changes."""
-        return {key: value for key, value in os.environ.items() if not key.startswith("PROVISION_")} | changes
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PROVISION_")}
+        return kept | {"PROVISION_YES": "1"} | changes
 
     def provision(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `provision` to its end."""

@@ -17,6 +17,9 @@ class Recorder:
         """Something within the step."""
         self.lines.append(f"detail: {text}")
 
+    def progress(self, text: str) -> None:
+        """Not kept: it is overwritten by what comes next."""
+
     def warn(self, text: str) -> None:
         """A warning."""
         self.lines.append(f"warn: {text}")
