@@ -64,7 +64,7 @@ def _ask(
 ) -> NetworkView:
     chosen = detection.profile and detection.knowledge.get_profile(detection.profile)
     build = detection.knowledge.builds[chosen.torch] if chosen else None
-    index_urls = _list_index_urls(ctx, settings, build)
+    index_urls = _list_index_urls(ctx, settings, build, detection.facts.host.platform)
     hub_urls = [] if hub is None or hub.offline_by else [f"{hub.endpoint}/api/models/{hub.repo_id}"]
     reaches = ask_addresses(
         [*index_urls, *hub_urls],
@@ -82,7 +82,9 @@ def _ask(
     )
 
 
-def _list_index_urls(ctx: Context, settings: PackageSettings, build: TorchBuild | None) -> list[str]:
+def _list_index_urls(
+    ctx: Context, settings: PackageSettings, build: TorchBuild | None, platform: str
+) -> list[str]:
     """The user's own indexes where they name any, else those that torch would be asked of."""
     from provision.actions.resolve import build_uv
     from provision.core.sources import build_sources
@@ -92,7 +94,7 @@ def _list_index_urls(ctx: Context, settings: PackageSettings, build: TorchBuild 
         return [url for url in urls if url.startswith("http")]
     with tempfile.TemporaryDirectory(prefix="provision-doctor-") as folder:
         uv = build_uv(ctx, settings, Path(folder))
-        found = [uv.find_index(source) for source in build_sources(settings, build)]
+        found = [uv.find_index(source) for source in build_sources(settings, build, platform)]
     return [url for url in found if url is not None]
 
 

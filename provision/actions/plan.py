@@ -151,6 +151,7 @@ def _plan_stack(store: Store, stack: ResolvedStack, active: GenerationRecord | N
         attempts=stack.attempts,
         complete=check_stack(folder) is None,
         requirements=stack.spec.requirements,
+        flash_attn=f"{stack.flash_attn.choice}: {stack.flash_attn.reason}" if stack.flash_attn else "",
         changes=compare_locks(_find_former(store, stack.spec.name, active), stack.lock.versions),
     )
 

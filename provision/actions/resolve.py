@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from provision.actions.context import Context
-from provision.actions.knowledge import load_known_pairs
+from provision.actions.knowledge import load_flash_knowledge, load_known_pairs
+from provision.actions.known_locks import KnownLocks, load_known_locks
 from provision.actions.torch_source import TorchChoice, choose_torch, hide_location
 from provision.core.bad_pairs import find_bad_pairs
+from provision.core.flash_attention import FlashDecision, choose_flash_attention
+from provision.core.flash_wheels import build_flash_target
 from provision.core.locks import build_lock, find_undated, parse_resolution
 from provision.core.models import StackSpec, build_requirements, name_stack
 from provision.core.partition import Group, Refused, Separation, build_need, choose_groups
@@ -25,10 +29,12 @@ from provision.core.targets import Target, list_tags
 from provision.errors import DownloadError, UsageError
 from provision.model.catalogue import ModelSpec
 from provision.model.facts import Facts
+from provision.model.flash_attention import FlashKnowledge
+from provision.model.lockfile import LockWanted
 from provision.model.packages import PackageSettings, Source, SourceAttempt, StackLock
-from provision.model.profile import Profile, TorchBuild
+from provision.model.profile import FlashChoice, Profile, TorchBuild
 from provision.system.index import fetch_sizes
-from provision.system.pip_files import load_pip_files
+from provision.system.pip_files import list_wheels, load_pip_files
 from provision.system.resolution_cache import (
     KeptResolution,
     ResolutionCache,
@@ -49,11 +55,14 @@ class Policy(Struct, frozen=True, kw_only=True):
     """How packages are chosen.
 
     `exclude_newer` is an ISO date and time after which nothing may have been uploaded, None for no limit.
-    `bounds` replaces the profile's pins by ranges, for an update.
+    `bounds` replaces the profile's pins by ranges, for an update. `flash_attn` is the user's choice, which goes
+    before the profile's. `fresh` leaves locks that were made before aside.
     """
 
     exclude_newer: str | None = None
     bounds: dict[str, str] | None = None
+    flash_attn: FlashChoice | None = None
+    fresh: bool = False
 
 
 class ResolvedStack(Struct, frozen=True, kw_only=True):
@@ -68,6 +77,7 @@ class ResolvedStack(Struct, frozen=True, kw_only=True):
     torch_source: Source
     sources: tuple[Source, ...]
     attempts: tuple[SourceAttempt, ...]
+    flash_attn: FlashDecision | None = None
 
 
 class ResolvedSet(Struct, frozen=True, kw_only=True):
@@ -87,6 +97,9 @@ class _Resolver(Struct, frozen=True, kw_only=True):
     target: Target | None
     policy: Policy
     cache: ResolutionCache | None
+    platform: str
+    python: str = ""
+    known: KnownLocks | None = None
 
 
 def load_package_settings(ctx: Context) -> PackageSettings:
@@ -100,7 +113,9 @@ def build_uv(ctx: Context, settings: PackageSettings, folder: Path, target: Targ
     return Uv(binary=find_uv(), env=ctx.env, settings=settings, cwd=folder, target=asked)
 
 
-def build_policy(ctx: Context, exclude_newer: str | None = None) -> Policy:
+def build_policy(
+    ctx: Context, exclude_newer: str | None = None, flash_attn: FlashChoice | None = None
+) -> Policy:
     """The policy for what the user asked: an ISO date, ANY_AGE, or None for the cool-down.
 
     Midnight UTC, so that all resolutions of a day agree. uv's own variable holds where nothing is asked.
@@ -109,16 +124,17 @@ def build_policy(ctx: Context, exclude_newer: str | None = None) -> Policy:
     asked = exclude_newer or ctx.env.get("UV_EXCLUDE_NEWER")
     if asked is None:
         midnight = ctx.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Policy(exclude_newer=_render_time(midnight - COOLDOWN))
+        return Policy(exclude_newer=_render_time(midnight - COOLDOWN), flash_attn=flash_attn)
     if asked == ANY_AGE:
-        return Policy(exclude_newer=None)
+        return Policy(exclude_newer=None, flash_attn=flash_attn)
     try:
         moment = datetime.fromisoformat(asked)
     except ValueError as error:
         raise UsageError(
             f"--exclude-newer: {asked!r} is no date", hint=f"--exclude-newer 2026-01-31, or {ANY_AGE}"
         ) from error
-    return Policy(exclude_newer=_render_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return Policy(exclude_newer=_render_time(moment), flash_attn=flash_attn)
 
 
 def resolve_models(
@@ -139,8 +155,11 @@ def resolve_models(
     catalogue = {model.key: model for model in models}
     needed = any(model.needs_torchvision for model in models)
     policy = policy or build_policy(ctx)
-    pairs = load_known_pairs(ctx)
-    with _open(ctx, build, facts.host.platform, target, policy, torchvision_needed=needed) as resolver:
+    pairs, flash = load_known_pairs(ctx), load_flash_knowledge(ctx)
+    known = None if policy.fresh or policy.bounds else load_known_locks(ctx)
+    with _open(ctx, build, facts.host.platform, target, policy, torchvision_needed=needed) as opened:
+        python = ".".join(facts.host.python_version.split(".")[:2])
+        resolver = replace(opened, known=known, python=python)
 
         def prove(group: Group) -> ResolvedStack | Refused:
             chosen = [catalogue[key] for key in group.models]
@@ -163,6 +182,9 @@ def resolve_models(
 
         pins = policy.bounds or {name: f"=={version}" for name, version in profile.packages.items()}
         found = choose_groups([build_need(model) for model in models], pins, prove)
+        if not isinstance(found, Refused):
+            finish = partial(_decide_flash_attention, resolver, profile, facts, flash)
+            found = tuple((group, finish(stack)) for group, stack in found[0]), found[1]
     if isinstance(found, Refused):
         names = ", ".join(catalogue)
         raise UsageError(
@@ -171,6 +193,37 @@ def resolve_models(
         )
     groups, separations = found
     return ResolvedSet(stacks=tuple(_name(groups)), separations=separations)
+
+
+def _decide_flash_attention(
+    resolver: _Resolver, profile: Profile, facts: Facts, knowledge: FlashKnowledge, stack: ResolvedStack
+) -> ResolvedStack:
+    """`stack` with flash-attn or the Hub's kernels where that was chosen, fits and resolves; else without."""
+    offer, host = resolver.torch.offer, facts.host
+    gpu = facts.gpus[0] if facts.gpus else None
+    target = build_flash_target(
+        torch=offer.torch,
+        cuda=resolver.build.cuda,
+        python=".".join(host.python_version.split(".")[:2]),
+        platform=host.platform,
+        capability=gpu.best_compute_capability if gpu else None,
+    )
+    decision = choose_flash_attention(
+        profile.flash_attn,
+        target,
+        stack.lock.versions["transformers"],
+        knowledge,
+        found=list_wheels(resolver.torch.sources, "flash_attn"),
+        asked=resolver.policy.flash_attn,
+    )
+    if decision.requirement is None:
+        return replace(stack, flash_attn=decision)
+    requirements = tuple(sorted((*stack.spec.requirements, decision.requirement)))
+    answer = _resolve(resolver, replace(stack.spec, requirements=requirements))
+    if isinstance(answer, Refused):
+        reason = f"{decision.requirement} does not resolve beside the others: {answer.reason}"
+        return replace(stack, flash_attn=FlashDecision(choice=FlashChoice.ABSENT, reason=reason))
+    return replace(answer, flash_attn=decision)
 
 
 def _name(groups: Sequence[tuple[Group, ResolvedStack]]) -> Iterator[ResolvedStack]:
@@ -225,6 +278,7 @@ def _open(
             torch=choose_torch(ctx, uv, build, platform, torchvision_needed=torchvision_needed),
             target=target,
             policy=policy,
+            platform=platform,
             cache=None if folder is None else ResolutionCache(folder=folder / "resolutions"),
         )
 
@@ -237,6 +291,8 @@ def _resolve(resolver: _Resolver, spec: StackSpec) -> ResolvedStack | Refused:
     if offer.torchvision is not None:
         pair.append(f"torchvision==={offer.torchvision}")
     companions = build.companions if offer.tag == build.tag else ()
+    if lock := _find_known(resolver, spec):
+        return _build(resolver, spec, lock)
     wanted = (*pair, *companions, *spec.requirements)
     key = _hash(resolver, wanted)
     kept = resolver.cache.load(key) if resolver.cache and resolver.policy.exclude_newer else None
@@ -246,10 +302,30 @@ def _resolve(resolver: _Resolver, spec: StackSpec) -> ResolvedStack | Refused:
             resolver.cache.save(key, kept)
     if kept.lock is None:
         return Refused(reason=kept.refusal or "")
+    return _build(resolver, spec, kept.lock)
+
+
+def _find_known(resolver: _Resolver, spec: StackSpec) -> StackLock | None:
+    offer = resolver.torch.offer
+    if resolver.known is None:
+        return None
+    wanted = LockWanted(
+        requirements=spec.requirements,
+        platform=resolver.platform,
+        python=resolver.python,
+        torch=offer.torch,
+        torchvision=offer.torchvision,
+        torchvision_needed=spec.torchvision_needed,
+        tag=offer.tag,
+    )
+    return resolver.known.find(resolver.ctx, wanted)
+
+
+def _build(resolver: _Resolver, spec: StackSpec, lock: StackLock) -> ResolvedStack:
     return ResolvedStack(
         spec=spec,
-        lock=kept.lock,
-        offer=offer,
+        lock=lock,
+        offer=resolver.torch.offer,
         torch_source=resolver.torch.source,
         sources=resolver.torch.sources,
         attempts=resolver.torch.attempts,

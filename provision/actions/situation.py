@@ -32,8 +32,8 @@ from provision.system.store import Store
 class Situation(Struct, frozen=True, kw_only=True):
     """All that decides what an apply has to do. `problem` is what the active generation lacks on disk.
 
-    `basis` is what a plan made now rests on. `elsewhere` is about another machine, of which `assumptions` say what was taken for granted; `target` is its
-    platform and Python where they are not this machine's.
+    `basis` is what a plan made now rests on. `elsewhere` is about another machine, of which `assumptions` say
+    what was taken for granted; `target` is its platform and Python where they are not this machine's.
     """
 
     detection: Detection

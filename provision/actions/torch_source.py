@@ -50,7 +50,7 @@ def find_torch(
     """Ask each source in turn; once one serves, only the user's own are still asked: do they answer?"""
     attempts: list[SourceAttempt] = []
     served = False
-    for source in build_sources(uv.settings, build):
+    for source in build_sources(uv.settings, build, platform):
         if served and source.kind in (SourceKind.PYTORCH, SourceKind.DEFAULT):
             attempts.append(
                 SourceAttempt(source=source, answer=Answer.NOT_ASKED, detail="an earlier source serves")

@@ -13,9 +13,11 @@ from provision.cli.confirm import confirm, yes_option
 from provision.cli.options import (
     build_context,
     exclude_newer_option,
+    flash_attn_option,
     machine_options,
     models_option,
     output_option,
+    read_flash_choice,
     read_probe,
     root_options,
 )
@@ -47,7 +49,14 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Apply exactly the plan that `provision plan --out FILE` wrote.",
 )
+@click.option(
+    "--bundle",
+    "bundle_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take wheels, weights and locks from what `provision bundle` packed; no network is used.",
+)
 @exclude_newer_option
+@flash_attn_option
 @click.option(
     "--build-only",
     is_flag=True,
@@ -63,7 +72,9 @@ def apply_command(
     dry_run: bool,
     yes: bool,
     plan_path: Path | None,
+    bundle_path: Path | None,
     exclude_newer: str | None,
+    flash_attn: str | None,
     build_only: bool,
     no_weights: bool,
     paste: str | None,
@@ -78,6 +89,7 @@ def apply_command(
     provision apply auto
     provision apply blackwell --models qwen_vl_2b,qwen3_vl_2b
     provision apply blackwell --build-only --no-weights   # on a machine without the GPU
+    provision apply --bundle blackwell.tar                # on a machine without a network
 
     PROFILE is `auto` or a name from `provision profiles`. The plan is shown first, and carried out when it is
     confirmed. Whatever fails, what was active before stays.
@@ -88,7 +100,12 @@ def apply_command(
     probe = read_probe(paste, probe_path, ctx)
     if probe is not None and not build_only:
         raise UsageError("another machine cannot be changed from here", hint="add --build-only, or use plan")
-    request = _build_request(ctx, profile, models, plan_path, exclude_newer, probe)
+    if bundle_path is not None:
+        if plan_path is not None or probe is not None or exclude_newer or flash_attn:
+            raise UsageError("a bundle says itself what is in it", hint="provision apply --bundle FILE")
+        ctx, request = _open_bundle(ctx, profile, models, bundle_path)
+    else:
+        request = _build_request(ctx, profile, models, plan_path, exclude_newer, flash_attn, probe)
     if build_only:
         request = replace(request, building=True, weights=not no_weights)
 
@@ -115,12 +132,26 @@ def apply_command(
     return _show_applied(ctx, applied, output=output, dry_run=dry_run)
 
 
+def _open_bundle(
+    ctx: Context, profile: str | None, models: tuple[str, ...], path: Path
+) -> tuple[Context, Request]:
+    from provision.actions.open_bundle import BundleSupply, isolate
+    from provision.actions.plan import Request
+
+    supply = BundleSupply(path)
+    wanted = models or supply.manifest.models
+    return isolate(ctx), Request(
+        profile=profile or supply.manifest.target.profile, models=wanted, supply=supply
+    )
+
+
 def _build_request(
     ctx: Context,
     profile: str | None,
     models: tuple[str, ...],
     plan_path: Path | None,
     exclude_newer: str | None,
+    flash_attn: str | None,
     probe: Probe | None,
 ) -> Request:
     from provision.actions.plan import NetworkSupply, Request
@@ -128,9 +159,9 @@ def _build_request(
     from provision.actions.resolve import build_policy
 
     if plan_path is None:
-        supply = NetworkSupply(policy=build_policy(ctx, exclude_newer))
+        supply = NetworkSupply(policy=build_policy(ctx, exclude_newer, read_flash_choice(flash_attn)))
         return Request(profile=profile or "auto", models=models, probe=probe, supply=supply)
-    if profile or models or exclude_newer or probe is not None:
+    if profile or models or exclude_newer or flash_attn or probe is not None:
         raise UsageError("a plan says itself which profile and models", hint="provision apply --plan FILE")
     plan = load_plan_file(plan_path)
     return Request(profile=plan.profile, models=plan.models, supply=PlanSupply(plan=plan))

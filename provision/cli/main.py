@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 # In the order of `--help`. Each is the command `NAME_command` of the module `provision.cli.NAME`.
-COMMANDS = ("detect", "profiles", "plan", "apply", "smoke", "doctor", "diagnose", "generations")
+COMMANDS = (
+    *("detect", "profiles", "plan", "apply", "smoke", "doctor", "diagnose"),
+    *("generations", "lock", "bundle", "audit", "sbom"),
+)
 
 
 class LazyGroup(click.Group):

@@ -19,6 +19,7 @@ from provision.system.resources import find_data_dir
 
 if TYPE_CHECKING:
     from provision.model.facts import Probe
+    from provision.model.profile import FlashChoice
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -48,6 +49,19 @@ exclude_newer_option = click.option(
     metavar="DATE|never",
     help="Take no file that was uploaded after DATE; `never` takes any.  [default: 7 days ago]",
 )
+
+flash_attn_option = click.option(
+    "--flash-attn",
+    type=click.Choice(["absent", "wheel", "kernels"]),
+    help="flash-attn: left out, a wheel that fits exactly, or the Hub's kernels.  [default: the profile's choice]",
+)
+
+
+def read_flash_choice(value: str | None) -> FlashChoice | None:
+    """The choice that `--flash-attn` names; None leaves it to the profile."""
+    from provision.model.profile import FlashChoice
+
+    return None if value is None else FlashChoice(value)
 
 
 def root_options(command: _Command) -> _Command:

@@ -10,9 +10,11 @@ import click
 from provision.cli.options import (
     build_context,
     exclude_newer_option,
+    flash_attn_option,
     machine_options,
     models_option,
     output_option,
+    read_flash_choice,
     read_probe,
     root_options,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 @click.argument("profile", default="auto")
 @models_option
 @exclude_newer_option
+@flash_attn_option
 @click.option(
     "--out",
     "plan_path",
@@ -42,6 +45,7 @@ def plan_command(
     profile: str,
     models: tuple[str, ...],
     exclude_newer: str | None,
+    flash_attn: str | None,
     plan_path: Path | None,
     paste: str | None,
     probe_path: Path | None,
@@ -65,7 +69,7 @@ def plan_command(
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
     probe = read_probe(paste, probe_path, ctx)
-    supply = NetworkSupply(policy=build_policy(ctx, exclude_newer))
+    supply = NetworkSupply(policy=build_policy(ctx, exclude_newer, read_flash_choice(flash_attn)))
     request = Request(profile=profile, models=models, probe=probe, supply=supply)
     prepared = prepare(ctx, Store(ctx.root), request)
     if plan_path is not None and prepared.plan is not None:
@@ -109,6 +113,10 @@ def print_plan(plan: Plan, *, to_stderr: bool) -> None:
         say(f"  stack   {stack.name}: {', '.join(stack.models)} ({', '.join(stack.requirements)})")
         if not stack.complete:
             say(f"          {describe_changes(stack)}")
+    for decision in dict.fromkeys(stack.flash_attn for stack in plan.stacks if stack.flash_attn):
+        names = [stack.name for stack in plan.stacks if stack.flash_attn == decision]
+        everywhere = len(names) == len(plan.stacks)
+        say(f"  flash-attn{'' if everywhere else ' in ' + ', '.join(names)}: {decision}")
     for reason in plan.separations:
         say(f"  apart   {reason}")
     for need in plan.spaces:
@@ -194,6 +202,7 @@ def _build_planned_row(stack: PlannedStack) -> dict[str, Any]:
         "download_bytes": stack.lock.download_bytes,
         "complete": stack.complete,
         "requirements": stack.requirements,
+        "flash_attn": stack.flash_attn,
         "changes": stack.changes,
         "sources": [
             {

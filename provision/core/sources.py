@@ -39,10 +39,11 @@ class Refusal(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def build_sources(settings: PackageSettings, build: TorchBuild) -> tuple[Source, ...]:
+def build_sources(settings: PackageSettings, build: TorchBuild, platform: str) -> tuple[Source, ...]:
     """Every source of torch in the order in which it is tried.
 
-    The user's own configuration first, then PyTorch's index for the build's tag, then the default index.
+    The user's own configuration first, then PyTorch's index for the build's tag, then the default index; that
+    goes before where its wheels for `platform` are this very build: the locks that ship are of its files.
     `no_index` of the user's leaves only the folders that they name.
     """
     if settings.no_index:
@@ -54,7 +55,8 @@ def build_sources(settings: PackageSettings, build: TorchBuild) -> tuple[Source,
         label=build_label(build.index),
     )
     default = Source(kind=SourceKind.DEFAULT, location=None, origin="uv", label="the default index")
-    return (*settings.sources, pytorch, default)
+    same = platform in build.default_index and build.default_index[platform].tag == build.tag
+    return (*settings.sources, default, pytorch) if same else (*settings.sources, pytorch, default)
 
 
 def build_queries(build: TorchBuild, *, torchvision_needed: bool) -> tuple[TorchQuery, ...]:

@@ -59,7 +59,8 @@ class MemoryNeed(Struct, frozen=True, kw_only=True):
 class PlannedStack(Struct, frozen=True, kw_only=True):
     """A stack of a plan: `path` is its folder, `complete` whether it stands there already.
 
-    `requirements` are what was asked for beside torch, `changes` those against the active generation.
+    `requirements` are what was asked for beside torch, `changes` those against the active generation;
+    `flash_attn` says what becomes of that, and why.
     """
 
     name: str
@@ -72,6 +73,7 @@ class PlannedStack(Struct, frozen=True, kw_only=True):
     attempts: tuple[SourceAttempt, ...]
     complete: bool
     requirements: tuple[str, ...] = ()
+    flash_attn: str = ""
     changes: tuple[PackageChange, ...] = ()
 
 

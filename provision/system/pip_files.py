@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from provision.errors import BadFileError
+from provision.model.packages import Source
 
 
 def load_pip_files(environ: Mapping[str, str], *, platform: str = sys.platform) -> list[tuple[str, str]]:
@@ -74,3 +75,12 @@ def _list_windows_places(environ: Mapping[str, str], home: Path) -> tuple[list[P
         [Path(environ.get("PROGRAMDATA", r"C:\ProgramData")) / "pip" / "pip.ini"],
         [home / "pip" / "pip.ini", roaming / "pip" / "pip.ini"],
     )
+
+
+def list_wheels(sources: Iterable[Source], distribution: str) -> tuple[str, ...]:
+    """The file names of `distribution`'s wheels in the folders among `sources`, its name as wheels write it."""
+    folders = (Path((source.location or "").removeprefix("file://")) for source in sources if source.location)
+    found = (
+        path.name for folder in folders if folder.is_dir() for path in folder.glob(f"{distribution}-*.whl")
+    )
+    return tuple(sorted(found))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from provision.actions.plan import prepare
+from provision.actions.plan import Request, prepare
 from provision.core.parse.recognise import build_pasted_probe
 from provision.errors import DownloadError
 from provision.model.facts import Probe
@@ -48,7 +48,7 @@ def plan(tmp_path: Path, torch_tag: str):
     wheels = make_wheels(tmp_path / "wheels", torch_tag)
     ctx = make_context(tmp_path, {"PIP_FIND_LINKS": str(wheels), "PIP_NO_INDEX": "1"})
     ctx = replace(ctx, data_dir=find_data_dir())
-    return prepare(ctx, Store(ctx.root), "auto", (), build_probe())
+    return prepare(ctx, Store(ctx.root), Request(probe=build_probe()))
 
 
 def test_wheels_of_the_other_platform_are_what_is_planned(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from provision.actions.build import build_stack
 from provision.actions.resolve import resolve_stack
 from provision.errors import DownloadError
 from provision.model.packages import Answer
+from provision.model.profile import PlatformBuild
 from provision.system.store import Store
 from tests.support.reports import Recorder
 from tests.support.sources import DEAD, PLATFORM, SPEC, make_build, make_context, make_wheels
@@ -58,7 +59,8 @@ def test_the_pair_of_pytorchs_index_is_taken_from_there_and_the_rest_is_not(tmp_
     mirror = make_wheels(tmp_path / "mirror")
     with serve_index(tmp_path / "a", special) as torch_url, serve_index(tmp_path / "b", mirror) as url:
         ctx = make_context(tmp_path, {"PIP_INDEX_URL": url})
-        stack = resolve_stack(ctx, SPEC, make_build("cu130", torch_url), PLATFORM)
+        build = replace(make_build("cu130", torch_url), default_index={PLATFORM: PlatformBuild(tag="cpu")})
+        stack = resolve_stack(ctx, SPEC, build, PLATFORM)
     assert [(wheel.name, wheel.version) for wheel in stack.lock.wheels] == [
         ("numpy", "2.4.6"),
         ("torch", "2.13.0+cu130"),
@@ -125,7 +127,7 @@ def test_torch_of_the_default_index_beside_a_mirror_that_lacks_it(tmp_path: Path
         ctx = make_context(tmp_path, {"PIP_INDEX_URL": url})
         stack = resolve_stack(ctx, SPEC, make_build("cu130"), PLATFORM)
         manifest = build_stack(ctx, Store(tmp_path), stack)
-    assert [item.answer for item in stack.attempts] == [Answer.LACKS, Answer.UNREACHABLE, Answer.SERVES]
+    assert [item.answer for item in stack.attempts] == [Answer.LACKS, Answer.SERVES, Answer.NOT_ASKED]
     assert (manifest.torch, manifest.torchvision, manifest.tag) == ("2.13.0", "0.28.0", "cu130")
 
 

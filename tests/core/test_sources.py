@@ -39,7 +39,7 @@ WHEELS = Source(kind=SourceKind.FIND_LINKS, location="/wheels", origin="PIP_FIND
 
 
 def test_the_users_sources_come_first() -> None:
-    sources = build_sources(PackageSettings(sources=(WHEELS,)), CUDA)
+    sources = build_sources(PackageSettings(sources=(WHEELS,)), CUDA, "windows-amd64")
     assert [(item.kind, item.label) for item in sources] == [
         (SourceKind.FIND_LINKS, "/wheels"),
         (SourceKind.PYTORCH, "https://torch.example/whl/cu130"),
@@ -47,8 +47,19 @@ def test_the_users_sources_come_first() -> None:
     ]
 
 
+def test_the_default_index_is_asked_before_pytorchs_where_it_has_the_same_build() -> None:
+    assert [item.kind for item in build_sources(PackageSettings(), CUDA, "linux-x86_64")] == [
+        SourceKind.DEFAULT,
+        SourceKind.PYTORCH,
+    ]
+    assert [item.kind for item in build_sources(PackageSettings(), ROCM, "linux-x86_64")] == [
+        SourceKind.PYTORCH,
+        SourceKind.DEFAULT,
+    ]
+
+
 def test_no_index_means_no_index() -> None:
-    assert build_sources(PackageSettings(sources=(WHEELS,), no_index=True), CUDA) == (WHEELS,)
+    assert build_sources(PackageSettings(sources=(WHEELS,), no_index=True), CUDA, "linux-x86_64") == (WHEELS,)
 
 
 def test_the_labelled_pair_is_asked_for_first() -> None:
