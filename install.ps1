@@ -132,7 +132,7 @@ switch ($Action) {
         Install-Tool $uv $python
         $bin = (& $uv tool dir --bin).Trim()
         $program = Join-Path $bin 'provision.exe'
-        & $program apply auto
+        & $program apply auto --yes
         $code = $LASTEXITCODE
         if ($code -eq 0) {
             Write-Host ('installed: {0}' -f $program)

@@ -115,7 +115,7 @@ case ${1:-} in
 '')
     install_tool
     bin=$("$uv" tool dir --bin)
-    "$bin/provision" apply auto && code=0 || code=$?
+    "$bin/provision" apply auto --yes && code=0 || code=$?
     say ''
     if [ "$code" -eq 0 ]; then
         say "installed: $bin/provision"

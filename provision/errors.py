@@ -98,6 +98,12 @@ class ApplyFailedError(ProvisionError):
     exit_code = ExitCode.APPLY_FAILED
 
 
+class RollbackFailedError(ProvisionError):
+    """A step of rollback failed after changes began; what was active before stays active."""
+
+    exit_code = ExitCode.ROLLBACK_FAILED
+
+
 class SmokeFailedError(ProvisionError):
     """No model read its pages; `results` holds a SmokeResult for each."""
 

@@ -10,13 +10,15 @@ from msgspec import Struct
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.configure import build_config_patch
 from provision.actions.context import Context
-from provision.actions.plan import Prepared, Request, Supply, prepare
+from provision.actions.plan import Prepared, Request, Supply, list_unreadable, prepare
 from provision.actions.recover import recover
+from provision.actions.resolve import ResolvedStack
 from provision.actions.situation import read_config_text
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.weights import ModelFiles
 from provision.core.config_doc import merge_config
-from provision.errors import ApplyFailedError, SmokeFailedError
+from provision.core.machine_record import build_machine_record
+from provision.errors import ApplyFailedError, SmokeFailedError, UsageError
 from provision.model.plan import Plan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.model.state import GenerationRecord, ModelRecord, StackRecord
@@ -63,10 +65,20 @@ def apply(
         plan, record = prepared.plan, prepared.situation.active
         changed = plan is not None and not dry_run
         if plan is not None and changed:
+            _refuse_unreadable(ctx, prepared, request)
             agree(plan)
             with keeping_state(ctx):
                 record = _carry_out(ctx, store, prepared, plan, request.supply)
     return Applied(prepared=prepared, plan=plan, changed=changed, generation=record)
+
+
+def _refuse_unreadable(ctx: Context, prepared: Prepared, request: Request) -> None:
+    """Before gigabytes are fetched for a model that nobody here can ask to read."""
+    for model in list_unreadable(ctx, prepared.situation.selection.models):
+        raise UsageError(
+            f"{model.key} cannot be smoked yet: there is no model family {model.family!r}",
+            hint=f"provision apply {request.profile} --models {model.key} --build-only   # builds its stack",
+        )
 
 
 @contextmanager
@@ -135,17 +147,10 @@ def _build_record(
         created=created,
         profile=plan.profile,
         fingerprint=plan.fingerprint,
-        stacks=tuple(
-            StackRecord(
-                name=stack.spec.name,
-                path=folders[stack.spec.name].relative_to(store.state_dir).as_posix(),
-                lock_sha256=stack.lock.sha256,
-                models=stack.spec.models,
-            )
-            for stack in prepared.resolved
-        ),
+        stacks=tuple(build_stack_record(store, stack) for stack in prepared.resolved),
         models=_record_models(files, results),
         smoke=tuple(results),
+        machine=build_machine_record(prepared.situation.detection.facts),
         config=build_config_patch(
             prepared.situation,
             generation=plan.generation,
@@ -154,6 +159,16 @@ def _build_record(
             results=results,
             verified=created[:10],
         ),
+    )
+
+
+def build_stack_record(store: Store, stack: ResolvedStack) -> StackRecord:
+    """A stack that was built, as a generation refers to it."""
+    return StackRecord(
+        name=stack.spec.name,
+        path=name_stack_dir(store, stack).relative_to(store.state_dir).as_posix(),
+        lock_sha256=stack.lock.sha256,
+        models=stack.spec.models,
     )
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 
-from provision.actions.apply import keeping_state
+from provision.actions.apply import build_stack_record, keeping_state
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
 from provision.actions.knowledge import load_catalogue
@@ -22,6 +22,8 @@ from provision.core.models import DEFAULT_MODEL, find_model
 from provision.errors import StateError
 from provision.model.plan import Plan
 from provision.model.smoke import SmokeResult
+from provision.model.state import BuiltRecord
+from provision.system.built import save_built
 from provision.system.imports import ImportReport
 from provision.system.stack_folder import find_interpreter
 from provision.system.store import Store, build_holder
@@ -72,11 +74,24 @@ def build_only(
         agree(plan)
         with keeping_state(ctx):
             stacks = tuple(_build(ctx, store, prepared, stack) for stack in prepared.resolved)
+            _remember(ctx, store, prepared)
             if request.weights:
                 ctx.reporter.step("bringing the weights")
                 for model in prepared.situation.selection.models:
                     request.supply.bring_weights(ctx, store, model)
     return Built(prepared=prepared, stacks=stacks)
+
+
+def _remember(ctx: Context, store: Store, prepared: Prepared) -> None:
+    """So that `gc` keeps the stacks, which no generation uses."""
+    save_built(
+        store.state_dir,
+        BuiltRecord(
+            profile=prepared.situation.profile.name,
+            created=ctx.timestamp(),
+            stacks=tuple(build_stack_record(store, stack) for stack in prepared.resolved),
+        ),
+    )
 
 
 def _build(ctx: Context, store: Store, prepared: Prepared, stack: ResolvedStack) -> BuiltStack:

@@ -1,22 +1,31 @@
-"""The history of applies."""
+"""The history of applies: what can be returned to, and when each was active."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from provision.actions.candidate import inspect_generation
 from provision.actions.context import Context
 from provision.errors import StateError
 from provision.system.store import Store
 
 
 class GenerationRow(Struct, frozen=True, kw_only=True):
-    """One generation as it is listed."""
+    """One generation as it is listed.
+
+    `problem` is what it lacks on disk, None for a whole one; `restorable` whether `provision rollback` can bring
+    that back. `activated` are the times at which it became active, as far as they are kept.
+    """
 
     number: int
     active: bool
     profile: str
     created: str
     models: tuple[str, ...]
+    whole: bool = True
+    problem: str | None = None
+    restorable: bool = True
+    activated: tuple[str, ...] = ()
 
 
 def list_generations(ctx: Context) -> tuple[GenerationRow, ...]:
@@ -24,12 +33,18 @@ def list_generations(ctx: Context) -> tuple[GenerationRow, ...]:
     store = Store(ctx.root)
     rows = []
     active = _read_active_number(ctx, store)
+    _tell_unfinished(ctx, store)
+    switches = store.list_switches()
     for number in store.list_numbers():
         try:
             record = store.load_generation(number)
         except StateError as error:
             ctx.reporter.warn(error.message)
             continue
+        found = inspect_generation(store, record, can_build=True)
+        problem = found.obstacle or next(
+            (f"stack {stack.record.name}: {stack.problem}" for stack in found.broken), None
+        )
         rows.append(
             GenerationRow(
                 number=number,
@@ -37,9 +52,28 @@ def list_generations(ctx: Context) -> tuple[GenerationRow, ...]:
                 profile=record.profile,
                 created=record.created,
                 models=tuple(model.key for model in record.models),
+                whole=problem is None,
+                problem=problem,
+                restorable=found.obstacle is None,
+                activated=(
+                    record.created,
+                    *(switch.at for switch in switches if switch.generation == number),
+                ),
             )
         )
     return tuple(rows)
+
+
+def _tell_unfinished(ctx: Context, store: Store) -> None:
+    try:
+        pending = store.load_pending()
+    except StateError as error:
+        ctx.reporter.warn(error.message)
+        return
+    if pending is not None:
+        ctx.reporter.warn(
+            f"activating generation {pending.number} was cut short; the next apply or rollback settles it"
+        )
 
 
 def _read_active_number(ctx: Context, store: Store) -> int | None:

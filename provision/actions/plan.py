@@ -27,6 +27,7 @@ from provision.model.facts import Probe
 from provision.model.plan import Plan, PlannedStack, SpaceNeed
 from provision.model.state import GenerationRecord
 from provision.system.hub_request import find_hub_cache
+from provision.system.resources import has_family
 from provision.system.spaces import find_spaces, find_uv_cache
 from provision.system.stack_folder import load_manifest
 from provision.system.store import Store
@@ -101,6 +102,8 @@ def prepare(ctx: Context, store: Store, request: Request) -> Prepared:
     ctx.reporter.step("looking at the machine")
     situation = survey(ctx, store, request.profile, request.models, request.probe, building=request.building)
     request.supply.check(situation)
+    for model in list_unreadable(ctx, situation.selection.models):
+        ctx.reporter.warn(f"{model.key} can be built for, and not be smoked yet: no family {model.family!r}")
     for assumption in situation.assumptions:
         ctx.reporter.warn(assumption)
     for key in situation.selection.unknown:
@@ -136,6 +139,11 @@ def prepare(ctx: Context, store: Store, request: Request) -> Prepared:
     for warning in plan.warnings:
         ctx.reporter.warn(warning)
     return Prepared(situation=situation, plan=plan, resolved=found.stacks)
+
+
+def list_unreadable(ctx: Context, models: Sequence[ModelSpec]) -> list[ModelSpec]:
+    """The models that can be built for and not smoked: the worker has no module for their family."""
+    return [model for model in models if not has_family(ctx.data_dir, model.family)]
 
 
 def _plan_stack(store: Store, stack: ResolvedStack, active: GenerationRecord | None) -> PlannedStack:

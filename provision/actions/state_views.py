@@ -6,7 +6,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from provision.actions.candidate import find_whole_former
 from provision.actions.context import Context
+from provision.actions.wholeness import find_problem
 from provision.errors import BadFileError, StateError
 from provision.model.checkup import ConfigView, StateView
 from provision.model.state import GenerationRecord, ModelRecord
@@ -73,7 +75,14 @@ def look_at_state(store: Store, active: Active) -> StateView:
         lock=lock,
         lock_holder=holder,
         leftovers=find_leftovers(store.state_dir, needed=needed) if whole else (),
+        former=find_whole_former(store) if _is_damaged(store, active) else None,
     )
+
+
+def _is_damaged(store: Store, active: Active) -> bool:
+    if active.problem is not None:
+        return True
+    return active.record is not None and find_problem(store, active.record) is not None
 
 
 def look_at_config(store: Store, active: GenerationRecord | None) -> ConfigView:

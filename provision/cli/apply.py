@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 @output_option
 @root_options
 def apply_command(
+    *,
     profile: str | None,
     models: tuple[str, ...],
     dry_run: bool,

@@ -26,3 +26,8 @@ def generations_command(output: str, root: Path, profiles_dir: Path | None) -> N
     for row in rows:
         mark = "*" if row.active else " "
         click.echo(f"{mark} {row.number:>3}  {row.created}  {row.profile:<11} {', '.join(row.models)}")
+        if row.problem is not None:
+            cure = "; provision rollback builds it again" if row.restorable and not row.active else ""
+            click.echo(f"       not whole: {row.problem}{cure}")
+        for again in row.activated[1:]:
+            click.echo(f"       active again {again}")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # In the order of `--help`. Each is the command `NAME_command` of the module `provision.cli.NAME`.
 COMMANDS = (
     *("detect", "profiles", "plan", "apply", "smoke", "doctor", "diagnose"),
-    *("generations", "lock", "bundle", "audit", "sbom"),
+    *("generations", "rollback", "remove", "gc", "lock", "bundle", "audit", "sbom"),
 )
 
 

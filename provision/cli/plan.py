@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @output_option
 @root_options
 def plan_command(
+    *,
     profile: str,
     models: tuple[str, ...],
     exclude_newer: str | None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from provision.core.lock_text import render_lock_text
 from provision.errors import ToolError
 from provision.model.packages import StackLock, Wheel
 
@@ -88,13 +89,8 @@ def build_lock(resolved: Iterable[ResolvedWheel], sizes: Mapping[str, int]) -> S
         )
         for wheel in resolved
     )
-    text = "".join(_render_requirement(wheel) for wheel in wheels)
+    text = render_lock_text(wheels, sizes=False)
     return StackLock(text=text, sha256=hashlib.sha256(text.encode()).hexdigest(), wheels=wheels)
-
-
-def _render_requirement(wheel: Wheel) -> str:
-    hashes = "".join(f" \\\n    --hash={digest}" for digest in wheel.hashes)
-    return f"{wheel.name}=={wheel.version}{hashes}\n"
 
 
 def _rank(wheel: PackageWheel, rank: Mapping[Tag, int]) -> int:

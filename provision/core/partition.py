@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import TypeVar
 
 from msgspec import Struct
@@ -82,12 +82,12 @@ def choose_groups(
     pins: Mapping[str, str],
     prove: Callable[[Group], _Proof | Refused],
 ) -> tuple[tuple[tuple[Group, _Proof], ...], tuple[Separation, ...]] | Refused:
-    """The fewest groups that `prove` accepts, each with its proof, the group with the profile's `pins` first.
+    """The fewest groups that `prove` accepts, each with its proof, the group with the profile's pins first.
 
-    `pins` are ranges by package. Among equally few, more models get those, which were verified. `prove` is asked for chosen groups only; what
-    it refuses is never proposed again, alone or within more models, until a choice stands. Refused when a
-    model has no environment even alone. With more than EXACT_KINDS kinds of models the groups are good, not
-    proved fewest.
+    `pins` are those, as ranges by package. Among equally few, more models get them, since they were verified.
+    `prove` is asked for chosen groups only; what it refuses is never proposed again, alone or within more models,
+    until a choice stands. Refused when a model has no environment even alone. With more than EXACT_KINDS kinds of
+    models the groups are good, not proved fewest.
     """
     refused: dict[frozenset[str], str] = {}
     proofs: dict[Group, _Proof] = {}
@@ -146,7 +146,7 @@ def _divide(
     def read(mask: int) -> list[Need]:
         return [need for index, kind in enumerate(kinds) if mask >> index & 1 for need in kind]
 
-    @lru_cache(maxsize=None)
+    @cache
     def judge(mask: int) -> Group | None:
         members = read(mask)
         models = tuple(need.model for need in needs if need in members)
@@ -190,7 +190,7 @@ def _goes_together(members: Sequence[Need], pins: Mapping[str, str]) -> bool:
 def _cover(count: int, judge: Callable[[int], Group | None]) -> list[int]:
     """The least number of masks that are jointly all kinds, then the most models on the profile's pins."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def best(left: int) -> tuple[int, int, tuple[int, ...]]:
         if left == 0:
             return 0, 0, ()

@@ -19,6 +19,7 @@ from provision.model.profile import Profile, TorchBuild
 _FINGERPRINT_VERSION = 1
 _NOT_DECIDING = {
     "architectures",
+    "bounds",
     "cure",
     "drivers",
     "evidence",
@@ -53,7 +54,11 @@ def build_fingerprint(
         "driver": facts.driver,
         "profile": [profile.name, _decide(profile)],
         "build": _decide(build),
-        "models": [[model.key, _decide(model), revisions[model.key]] for model in models],
+        # config.yaml lists them in another order than they were asked for.
+        "models": [
+            [model.key, _decide(model), revisions[model.key]]
+            for model in sorted(models, key=lambda model: model.key)
+        ],
     }
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
@@ -69,6 +74,7 @@ def build_basis(
     config_sha256: str | None,
 ) -> dict[str, str]:
     """What a plan rests on, by a word for people. A plan is stale when one of them has changed since."""
+    models = sorted(models, key=lambda model: model.key)
     gpus = ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in facts.gpus)
     return {
         "platform": facts.host.platform,

@@ -89,7 +89,8 @@ class StateView(Struct, frozen=True, kw_only=True):
 
     `profile` is what the active generation was made by; `unreadable` are the numbers of damaged ones.
     `pending_problem` is why the record of an activation cannot be read; `pending` is the number of a
-    generation whose activation was cut short; `lock_holder` a sentence.
+    generation whose activation was cut short; `lock_holder` a sentence. `former` is the newest generation that
+    could be active at once, looked for only where the active one is damaged.
     """
 
     generation: int | None
@@ -101,6 +102,7 @@ class StateView(Struct, frozen=True, kw_only=True):
     lock: LockState = LockState.FREE
     lock_holder: str = ""
     leftovers: tuple[str, ...] = ()
+    former: int | None = None
 
 
 class ConfigView(Struct, frozen=True, kw_only=True):

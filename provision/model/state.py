@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from msgspec import Struct
 
 from provision.model.config import ConfigPatch
@@ -60,8 +62,20 @@ class ModelRecord(Struct, frozen=True, kw_only=True):
     files: dict[str, int]
 
 
+class MachineRecord(Struct, frozen=True, kw_only=True):
+    """The machine that a generation was verified on. `gpus` gives (name, compute capability) of each."""
+
+    platform: str
+    python: str
+    driver: str | None
+    gpus: tuple[tuple[str, str | None], ...]
+
+
 class GenerationRecord(Struct, frozen=True, kw_only=True):
-    """One result of an apply. `fingerprint` is of everything that decided it: equal means nothing to do."""
+    """One result of an apply. `fingerprint` is of everything that decided it: equal means nothing to do.
+
+    `machine` is None in generations that were made before it was recorded.
+    """
 
     schema: int = 1
     number: int
@@ -72,13 +86,52 @@ class GenerationRecord(Struct, frozen=True, kw_only=True):
     models: tuple[ModelRecord, ...]
     smoke: tuple[SmokeResult, ...]
     config: ConfigPatch
+    machine: MachineRecord | None = None
+
+    @property
+    def asked_models(self) -> tuple[str, ...]:
+        """Every model that the generation was asked for, those that failed their smoke too."""
+        excluded = self.config.section.excluded
+        named = [*(one.key for one in self.models), *(one.model for one in self.smoke), *excluded]
+        return tuple(dict.fromkeys(named))
+
+
+class PendingKind(StrEnum):
+    """promote: a new generation becomes the active one; switch: one that stands there already does."""
+
+    PROMOTE = "promote"
+    SWITCH = "switch"
 
 
 class Pending(Struct, frozen=True, kw_only=True):
-    """A promotion that has begun: its generation, and the SHA-256 of config.yaml before (None: absent)."""
+    """A change of the active generation that has begun.
+
+    `number` is the generation that becomes active, `config_sha256_before` the SHA-256 of config.yaml before
+    (None: absent), `switch` the number of the switch's own folder. Earlier releases wrote neither kind nor switch.
+    """
 
     number: int
     config_sha256_before: str | None
+    kind: PendingKind = PendingKind.PROMOTE
+    switch: int | None = None
+
+
+class SwitchRecord(Struct, frozen=True, kw_only=True):
+    """A return to a generation that stood there already. `former` is what was active before, if that was known."""
+
+    schema: int = 1
+    number: int
+    former: int | None
+    generation: int
+    at: str
+
+
+class BuiltRecord(Struct, frozen=True, kw_only=True):
+    """Stacks that were built for another machine: no generation here uses them."""
+
+    profile: str
+    created: str
+    stacks: tuple[StackRecord, ...]
 
 
 class Holder(Struct, frozen=True, kw_only=True):

@@ -11,24 +11,56 @@ import msgspec
 from provision.errors import StateError
 from provision.model.checkup import LockState
 from provision.model.state import Holder
+from provision.system.record_folder import GENERATION, SWITCH, list_numbered
 from provision.system.stack_folder import load_manifest
+
+_UNFINISHED = (
+    "generations/*/.*.tmp",
+    "generations/*/locks/.*.tmp",
+    "switches/*/.*.tmp",
+    "weights/.*.partial",
+    "stacks/.*.aside",
+    "stacks/.building-*",
+)
 
 
 def find_leftovers(state_dir: Path, *, needed: Collection[str] = ()) -> tuple[str, ...]:
     """Paths relative to `state_dir` that nothing refers to and no run finishes.
 
-    Half-written files, stacks set aside, copies of weights that were not finished, and stacks without a
-    manifest. `needed` are stacks that a generation refers to: those are built again, not removed.
+    Half-written files, stacks set aside, copies of weights that were not finished, stacks that were not built to
+    their end, and numbered folders without the record that is written last. `needed` are stacks that a generation
+    refers to: those are built again, not removed.
     """
     found = [path for folder in (state_dir, state_dir.parent) for path in folder.glob(".*.tmp")]
     found = [path for path in found if path.parent == state_dir or path.name.startswith(".config.yaml.")]
-    found += state_dir.glob("generations/*/.*.tmp")
-    found += state_dir.glob("weights/.*.partial")
-    found += state_dir.glob("stacks/.*.aside")
+    for pattern in _UNFINISHED:
+        found += state_dir.glob(pattern)
     for stack in state_dir.glob("stacks/[!.]*"):
         if stack.relative_to(state_dir).as_posix() not in needed and load_manifest(stack) is None:
             found.append(stack)
+    found += _find_folders_without_record(state_dir)
     return tuple(sorted(_name(path, state_dir) for path in found))
+
+
+def _find_folders_without_record(state_dir: Path) -> list[Path]:
+    """None while a change of the active generation is under way, whose folder is not finished by its nature."""
+    if (state_dir / "pending.json").exists():
+        return []
+    found = []
+    for kind, record in (("generations", GENERATION), ("switches", SWITCH)):
+        for number in list_numbered(state_dir / kind):
+            folder = state_dir / kind / str(number)
+            if not (folder / record).exists() and not _is_active(state_dir, number, kind):
+                found.append(folder)
+    return found
+
+
+def _is_active(state_dir: Path, number: int, kind: str) -> bool:
+    """What is left of the generation that the pointer names may be all that there is of it."""
+    try:
+        return kind == "generations" and (state_dir / "active").read_bytes().strip() == str(number).encode()
+    except OSError:
+        return False
 
 
 def remove_leftovers(state_dir: Path, names: Collection[str]) -> None:

@@ -46,6 +46,11 @@ def find_worker(data_dir: Path) -> Path:
     return data_dir / "smoke" / "worker.py"
 
 
+def has_family(data_dir: Path, family: str) -> bool:
+    """Whether the worker has a module for models of `family`."""
+    return (data_dir / "smoke" / "families" / f"{family}.py").is_file()
+
+
 def find_imports(data_dir: Path) -> Path:
     """The script that imports what a stack holds, in its interpreter."""
     return data_dir / "smoke" / "imports.py"

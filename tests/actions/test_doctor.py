@@ -239,7 +239,7 @@ def test_an_active_generation_that_is_not_there(ctx: Context) -> None:
     finding = look(ctx, "state.whole")["state.whole"]
     assert (finding.evidence, finding.cure) == (
         "generation 7 is named as the active one, and it is not there",
-        f"provision apply auto --root {ctx.root}",
+        f"provision rollback 1 --root {ctx.root}",
     )
 
 

@@ -85,3 +85,30 @@ def test_nothing_is_left_beside_config_yaml(store: Store, monkeypatch: pytest.Mo
     cut_short(store, monkeypatch, at=store.config_path)
     run_recover(store)
     assert sorted(path.name for path in store.root.iterdir()) == [".provision", "config.yaml"]
+
+
+def test_a_damaged_record_is_set_aside_and_the_pointer_decides(store: Store) -> None:
+    pending = store.state_dir / "pending.json"
+    pending.parent.mkdir()
+    pending.write_text("{")
+    [line] = run_recover(store)
+    assert line.startswith(f"warn: {pending} is damaged: ")
+    assert line.endswith("; it is set aside, and the active generation stays")
+    assert (store.load_pending(), pending.with_suffix(".damaged").read_text()) == (None, "{")
+    assert run_recover(store) == []
+
+
+def test_a_damaged_pointer_counts_as_not_committed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_short(store, monkeypatch, at=store.config_path)
+    (store.state_dir / "active").write_text("one")
+    assert run_recover(store) == ["warn: an earlier apply was cut short before generation 1; it was undone"]
+    assert (store.load_config(), store.list_numbers()) == (BEFORE, [])
+
+
+def test_a_config_that_was_to_be_written_and_is_lost_is_merged_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = cut_short(store, monkeypatch, at=store.config_path)
+    (store.state_dir / "generations/1/config.yaml").unlink()
+    run_recover(store)
+    assert (store.load_config(), store.load_pending()) == (config, None)

@@ -8,7 +8,6 @@ from provision.core.needs import (
     STACKS,
     UV_CACHE,
     WEIGHTS,
-    build_memory_needs,
     build_space_needs,
     estimate_bytes,
     list_shortages,

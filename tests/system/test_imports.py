@@ -30,8 +30,10 @@ def interpreter(tmp_path: Path) -> Path:
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(venv)], check=True)
     python = find_interpreter(venv)
     subprocess.run(
-        [uv, "pip", "install", "-q", "--offline", "--no-index", "--find-links", str(wheels)]
-        + ["--python", str(python), "good", "bad"],
+        [
+            *(uv, "pip", "install", "-q", "--offline", "--no-index", "--find-links", str(wheels)),
+            *("--python", str(python), "good", "bad"),
+        ],
         check=True,
         env={**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache")},
     )

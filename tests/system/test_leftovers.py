@@ -20,6 +20,9 @@ def leave(state_dir: Path) -> set[str]:
     (state_dir / "stacks/.main-0123.aside").mkdir()
     (state_dir / "stacks/main-unfinished").mkdir()
     (state_dir / "stacks/main-unfinished/requirements.lock").touch()
+    (state_dir / "stacks/.building-main-0123-aa").mkdir()
+    (state_dir / "generations/7").mkdir()
+    (state_dir / "switches/3").mkdir(parents=True)
     (state_dir / "weights/.tiny-1.partial").mkdir()
     (state_dir / ".active.abc.tmp").touch()
     (state_dir / "generations/1/.generation.json.abc.tmp").touch()
@@ -28,6 +31,9 @@ def leave(state_dir: Path) -> set[str]:
     return {
         "stacks/.main-0123.aside",
         "stacks/main-unfinished",
+        "stacks/.building-main-0123-aa",
+        "generations/7",
+        "switches/3",
         "weights/.tiny-1.partial",
         ".active.abc.tmp",
         "generations/1/.generation.json.abc.tmp",
@@ -58,6 +64,16 @@ def test_a_stack_that_a_generation_needs_is_none_even_without_a_manifest(tmp_pat
     (store.state_dir / STACK / "provision-stack.json").unlink()
     assert find_leftovers(store.state_dir, needed={STACK}) == ()
     assert find_leftovers(store.state_dir) == (STACK,)
+
+
+def test_a_folder_without_its_record_may_be_under_way_or_the_active_one(tmp_path: Path) -> None:
+    store = make_application(tmp_path)
+    (store.state_dir / "generations/1/generation.json").unlink()
+    assert find_leftovers(store.state_dir, needed={STACK}) == ()
+    (store.state_dir / "generations/2").mkdir()
+    assert find_leftovers(store.state_dir, needed={STACK}) == ("generations/2",)
+    (store.state_dir / "pending.json").write_text("{}")
+    assert find_leftovers(store.state_dir, needed={STACK}) == ()
 
 
 def test_what_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

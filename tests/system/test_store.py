@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from provision.errors import StateError
 from provision.model.config import ConfigPatch, ProvisionSection
-from provision.model.state import GenerationRecord, Holder, Pending
-from provision.system import store as store_module
+from provision.model.state import GenerationRecord, Holder, Pending, PendingKind, SwitchRecord
 from provision.system.files import StagedFile
 from provision.system.store import Store
 
@@ -67,16 +67,16 @@ def test_killed_after_any_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     store = Store(tmp_path)
     promote(store, 1)
     writes = 0
-    real = store_module.write_atomic
+    real = StagedFile.commit
 
-    def write_or_die(path: Path, data: bytes) -> None:
+    def commit_or_die(staged: StagedFile) -> None:
         nonlocal writes
         if writes == survived:
             raise KeyboardInterrupt
         writes += 1
-        real(path, data)
+        real(staged)
 
-    monkeypatch.setattr(store_module, "write_atomic", write_or_die)
+    monkeypatch.setattr(StagedFile, "commit", commit_or_die)
     with pytest.raises(KeyboardInterrupt):
         promote(store, 2)
     monkeypatch.undo()
@@ -109,7 +109,7 @@ def test_killed_after_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert store.load_config() == b"provision: {generation: 1}\n"
     fresh = Store(tmp_path)
     assert fresh.load_pending() == Pending(number=2, config_sha256_before="before")
-    fresh.finish_promotion(fresh.load_written_config(2))
+    fresh.finish_promotion(fresh.load_pending_config(Pending(number=2, config_sha256_before=None)))
     assert (fresh.load_pending(), fresh.load_config()) == (None, b"provision: {generation: 2}\n")
 
 
@@ -166,3 +166,92 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
         Store(tmp_path).locked(HOLDER),
     ):
         raise AssertionError("a lock without a folder")
+
+
+def switch(store: Store, number: int, generation: int) -> SwitchRecord:
+    record = SwitchRecord(
+        number=number,
+        former=store.load_active_number(),
+        generation=generation,
+        at="2026-11-22T10:00:00+00:00",
+    )
+    before = store.load_config()
+    store.switch(record, config=b"switched\n", before=before, before_sha256="before")
+    return record
+
+
+def test_a_switch_makes_a_former_generation_active_and_keeps_the_config(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    promote(store, 1)
+    promote(store, 2)
+    first = switch(store, store.next_switch(), 1)
+    assert (store.load_active(), store.load_config()) == (make_record(1), b"switched\n")
+    assert load_all(store) == [make_record(1), make_record(2)]
+    assert (store.list_switches(), store.next_switch(), store.load_pending()) == ([first], 2, None)
+    assert store.find_backup(first).read_bytes() == b"provision: {generation: 2}\n"
+    store.remove_switch(1)
+    assert (store.list_switches(), store.next_switch()) == ([], 1)
+
+
+def test_undoing_a_switch_never_removes_the_generation(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    promote(store, 1)
+    promote(store, 2)
+    pending = Pending(number=1, config_sha256_before=None, kind=PendingKind.SWITCH, switch=1)
+    (store.state_dir / "pending.json").write_bytes(msgspec.json.encode(pending))
+    (store.state_dir / "switches/1").mkdir(parents=True)
+    assert store.list_numbers() == [1, 2]
+    store.undo_promotion(pending)
+    assert load_all(store) == [make_record(1), make_record(2)]
+    assert not (store.state_dir / "switches/1").exists()
+
+
+def test_a_record_of_an_earlier_release_is_a_promotion(tmp_path: Path) -> None:
+    (tmp_path / ".provision").mkdir()
+    (tmp_path / ".provision/pending.json").write_text('{"number": 4, "config_sha256_before": null}')
+    assert Store(tmp_path).load_pending() == Pending(
+        number=4, config_sha256_before=None, kind=PendingKind.PROMOTE, switch=None
+    )
+
+
+def test_locks_are_kept_with_the_generation(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.promote(
+        make_record(1), config=b"x", before=None, before_sha256=None, locks={"main": "numpy==2.4.6\r\n"}
+    )
+    assert (store.load_lock(1, "main"), store.load_lock(1, "second"), store.load_lock(2, "main")) == (
+        "numpy==2.4.6\r\n",
+        None,
+        None,
+    )
+    store.save_locks(1, {"second": "torch==2.13.0\n"})
+    assert store.load_lock(1, "second") == "torch==2.13.0\n"
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "..", "", "a\\b"])
+def test_a_name_of_a_stack_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StateError, match="is no name of a stack$"):
+        Store(tmp_path).save_locks(1, {name: "x"})
+
+
+def test_a_damaged_pending_hides_no_generation(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    promote(store, 1)
+    promote(store, 2)
+    (store.state_dir / "pending.json").write_text("{")
+    (store.state_dir / "generations/3").mkdir()
+    assert store.list_numbers() == [1, 2]
+    with pytest.raises(StateError, match=r"pending\.json is damaged: "):
+        store.load_pending()
+    store.set_pending_aside()
+    assert (store.load_pending(), (store.state_dir / "pending.damaged").read_text()) == (None, "{")
+
+
+def test_a_removed_generation_is_none_even_when_its_folder_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    promote(store, 1)
+    promote(store, 2)
+    store.remove_generation(1)
+    assert (load_all(store), store.next_number()) == ([make_record(2)], 3)
+    (store.state_dir / "generations/1").mkdir()
+    assert store.list_numbers() == [2]

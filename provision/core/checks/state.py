@@ -17,7 +17,7 @@ def check_state(checkup: Checkup) -> Result:
     """The active generation, and an activation that was cut short."""
     state = checkup.state
     if state.problem is not None:
-        return failed(state.problem, build_own_cure(checkup.place, "apply", "auto"))
+        return failed(state.problem, _return(checkup) or build_own_cure(checkup.place, "apply", "auto"))
     if state.pending_problem is not None:
         return failed(state.pending_problem, _fix(checkup))
     if state.pending is not None:
@@ -32,6 +32,18 @@ def check_state(checkup: Checkup) -> Result:
 
 def _fix(checkup: Checkup) -> str:
     return build_own_cure(checkup.place, "doctor", "--fix")
+
+
+def _return(checkup: Checkup) -> str | None:
+    """To what is whole; None where no former generation is."""
+    former = checkup.state.former
+    return None if former is None else build_own_cure(checkup.place, "rollback", str(former))
+
+
+def _fix_or_return(checkup: Checkup) -> str:
+    """Mending takes minutes and may need the network, returning neither."""
+    back = _return(checkup)
+    return _fix(checkup) if back is None else f"{_fix(checkup)}   # or at once: {back}"
 
 
 def _say_nothing_active(checkup: Checkup) -> str:
@@ -71,7 +83,9 @@ def check_stacks(checkup: Checkup) -> Result:
         return skipped(_say_nothing_active(checkup))
     broken = [stack for stack in checkup.stacks if stack.problem]
     if broken:
-        return failed("; ".join(f"{stack.name}: {stack.problem}" for stack in broken), _fix(checkup))
+        return failed(
+            "; ".join(f"{stack.name}: {stack.problem}" for stack in broken), _fix_or_return(checkup)
+        )
     return passed(", ".join(f"{stack.name}: {stack.packages} packages" for stack in checkup.stacks))
 
 
@@ -80,7 +94,7 @@ def check_weights(checkup: Checkup) -> Result:
     if checkup.state.generation is None:
         return skipped(_say_nothing_active(checkup))
     if checkup.weights_problems:
-        return failed("; ".join(checkup.weights_problems), _fix(checkup))
+        return failed("; ".join(checkup.weights_problems), _fix_or_return(checkup))
     return passed("every file has the size that it had when its model was verified")
 
 
