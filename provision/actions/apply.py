@@ -11,20 +11,23 @@ from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.configure import build_config_patch
 from provision.actions.context import Context
 from provision.actions.plan import Prepared, Request, Supply, list_unreadable, prepare
-from provision.actions.recover import recover
 from provision.actions.resolve import ResolvedStack
+from provision.actions.settle import settle
 from provision.actions.situation import read_config_text
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.weights import ModelFiles
 from provision.core.config_doc import merge_config
 from provision.core.machine_record import build_machine_record
-from provision.errors import ApplyFailedError, SmokeFailedError, UsageError
+from provision.errors import ApplyFailedError, SmokeFailedError, ToolError, UsageError
 from provision.model.plan import Plan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.model.state import GenerationRecord, ModelRecord, StackRecord
 from provision.system.files import hash_bytes, list_sizes
+from provision.system.spaces import find_full, find_temporary_dir
 from provision.system.stack_folder import find_interpreter
 from provision.system.store import Store, build_holder
+
+_FULL = "No space left on device"
 
 
 class Applied(Struct, frozen=True, kw_only=True):
@@ -60,7 +63,7 @@ def apply(
     """
     store = Store(ctx.root)
     with store.locked(build_holder(f"provision apply {request.profile}", ctx.timestamp())):
-        recover(ctx, store)
+        settle(ctx, store)
         prepared = prepare(ctx, store, request)
         plan, record = prepared.plan, prepared.situation.active
         changed = plan is not None and not dry_run
@@ -87,10 +90,18 @@ def keeping_state(ctx: Context) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ApplyFailedError(
-            f"apply stopped: {error.strerror or error}: {error.filename or ctx.root}",
-            hint="df -h .   # what was active before still is",
-        ) from error
+        raise _stopped(ctx, f"{error.strerror or error}: {error.filename or ctx.root}") from error
+    except (ToolError, SmokeFailedError) as error:
+        # A program says so in its own words, or, when not even those can be written, only dies.
+        said = f"{error.message}\n{getattr(error, 'output', '')}"
+        if _FULL not in said and find_full(ctx.root, find_temporary_dir(ctx.env)) is None:
+            raise
+        raise _stopped(ctx, f"{_FULL}: {error.message}") from error
+
+
+def _stopped(ctx: Context, reason: str) -> ApplyFailedError:
+    hint = f"df -h {ctx.root} {find_temporary_dir(ctx.env)}   # what was active before still is"
+    return ApplyFailedError(f"apply stopped: {reason}", hint=hint)
 
 
 def _carry_out(
@@ -114,9 +125,9 @@ def _carry_out(
     for result in failed:
         ctx.reporter.warn(f"{result.model} failed and is not configured: {result.reason}")
     ctx.reporter.step(f"activating generation {plan.generation}")
-    record = _build_record(ctx, store, prepared, plan, files, results)
+    record = build_record(ctx, store, prepared, plan, files, results)
     locks = {stack.spec.name: stack.lock.text for stack in prepared.resolved}
-    _promote(store, record, locks)
+    promote(store, record, locks)
     return record
 
 
@@ -132,7 +143,7 @@ def _smoke(ctx: Context, store: Store, prepared: Prepared, files: dict[str, Mode
     return results
 
 
-def _build_record(
+def build_record(
     ctx: Context,
     store: Store,
     prepared: Prepared,
@@ -148,7 +159,7 @@ def _build_record(
         profile=plan.profile,
         fingerprint=plan.fingerprint,
         stacks=tuple(build_stack_record(store, stack) for stack in prepared.resolved),
-        models=_record_models(files, results),
+        models=record_models(files, results),
         smoke=tuple(results),
         machine=build_machine_record(prepared.situation.detection.facts),
         config=build_config_patch(
@@ -172,7 +183,7 @@ def build_stack_record(store: Store, stack: ResolvedStack) -> StackRecord:
     )
 
 
-def _record_models(files: dict[str, ModelFiles], results: Sequence[SmokeResult]) -> tuple[ModelRecord, ...]:
+def record_models(files: dict[str, ModelFiles], results: Sequence[SmokeResult]) -> tuple[ModelRecord, ...]:
     return tuple(
         ModelRecord(
             key=result.model,
@@ -188,7 +199,7 @@ def _record_models(files: dict[str, ModelFiles], results: Sequence[SmokeResult])
     )
 
 
-def _promote(store: Store, record: GenerationRecord, locks: Mapping[str, str]) -> None:
+def promote(store: Store, record: GenerationRecord, locks: Mapping[str, str]) -> None:
     """Merge into config.yaml as it is now: the steps before took minutes in which it may have been edited."""
     before = store.load_config()
     text = read_config_text(store, before)

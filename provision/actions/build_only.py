@@ -13,8 +13,8 @@ from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
 from provision.actions.knowledge import load_catalogue
 from provision.actions.plan import Prepared, Request, prepare
-from provision.actions.recover import recover
 from provision.actions.resolve import ResolvedStack
+from provision.actions.settle import settle
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.verify import verify_imports
 from provision.actions.weights import ensure_weights
@@ -61,7 +61,7 @@ def build_only(
     """
     store = Store(ctx.root)
     with store.locked(build_holder(f"provision apply {request.profile} --build-only", ctx.timestamp())):
-        recover(ctx, store)
+        settle(ctx, store)
         prepared = prepare(ctx, store, request)
         plan, target = prepared.plan, prepared.situation.target
         if target is not None and not dry_run:

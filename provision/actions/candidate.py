@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from provision.actions.wholeness import check_stack, check_weights
+from provision.actions.wholeness import check_recorded, check_weights
 from provision.errors import StateError
 from provision.model.state import GenerationRecord, ModelRecord, StackRecord
 from provision.system.files import hash_bytes
@@ -51,9 +51,15 @@ def inspect_generation(store: Store, record: GenerationRecord, *, can_build: boo
             )
     broken = []
     for stack in record.stacks:
-        problem = check_stack(store.state_dir / stack.path)
+        problem = check_recorded(store, record.number, stack)
         if problem is None:
             continue
+        if stack.is_users:
+            return Candidate(
+                record=record,
+                obstacle=f"environment {stack.path}: {problem}",
+                hint=f"provision apply {record.profile} --into {stack.path}",
+            )
         lock = load_stack_lock(store, record, stack)
         if lock is None or not can_build:
             lost = ", and the lock that it was built from was not kept" if lock is None else ""

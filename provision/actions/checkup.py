@@ -22,6 +22,7 @@ from provision.actions.state_views import (
     name_root,
 )
 from provision.actions.weight_hashes import find_altered
+from provision.actions.wholeness import check_recorded
 from provision.core.checks.resources import HUB_CACHE, STATE, TEMPORARY, UV_CACHE
 from provision.core.cures import build_place
 from provision.errors import ToolError
@@ -36,11 +37,12 @@ from provision.model.checkup import (
     StackState,
     StateView,
 )
-from provision.model.environment import KnownPairs, LibraryFolder
+from provision.model.environment import EnvironmentReport, KnownPairs, LibraryFolder
 from provision.model.facts import Facts, Probe
 from provision.model.network import NetworkView
 from provision.model.profile import ProfileFit, TorchBuild
 from provision.model.smoke import SmokeResult
+from provision.model.state import StackRecord
 from provision.system.environment import inspect_environment
 from provision.system.hub_request import HubRequest
 from provision.system.interpreter import inspect_interpreter, is_superuser
@@ -166,8 +168,17 @@ class LiveCheckup:
         """The active generation's stacks."""
         active = self._active.record
         return tuple(
-            describe_stack(stack, self._store.state_dir / stack.path, inspected.report)
+            self._describe(stack, inspected.report)
             for stack, inspected in zip(active.stacks if active else (), self._inspected_stacks, strict=True)
+        )
+
+    def _describe(self, stack: StackRecord, report: EnvironmentReport) -> StackState:
+        active = self._active.record
+        if not stack.is_users or active is None:
+            return describe_stack(stack, self._store.state_dir / stack.path, report)
+        problem = check_recorded(self._store, active.number, stack)
+        return StackState(
+            name=stack.name, path=stack.path, problem=problem, packages=len(report.distributions)
         )
 
     @cached_property
@@ -217,7 +228,9 @@ class LiveCheckup:
     def _inspected_stacks(self) -> tuple[InspectedEnvironment, ...]:
         active = self._active.record
         return tuple(
-            self._inspect(f"stack {stack.name}", self._store.state_dir / stack.path, managed=True)
+            self._inspect(
+                f"stack {stack.name}", self._store.state_dir / stack.path, managed=not stack.is_users
+            )
             for stack in (active.stacks if active else ())
         )
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from provision.actions.candidate import find_snapshot
 from provision.actions.context import Context
-from provision.actions.recover import recover
+from provision.actions.settle import settle
 from provision.core.gc import FileEntry, choose_kept, choose_stacks, choose_weights, count_freed
 from provision.errors import StateError
 from provision.model.state import GenerationRecord, ModelRecord
@@ -90,7 +90,7 @@ def collect(
         return Garbage(kept=(), items=(), hub=())
     with store.locked(build_holder("provision gc", ctx.timestamp())):
         if not dry_run:
-            recover(ctx, store)
+            settle(ctx, store)
         garbage = _find_garbage(ctx, store, keep=keep, everything=everything)
         if dry_run or not garbage.items:
             return garbage

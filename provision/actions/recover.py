@@ -10,8 +10,6 @@ from provision.model.state import Pending, PendingKind
 from provision.system.files import hash_bytes
 from provision.system.store import Store
 
-__all__ = ["hash_bytes", "recover"]
-
 
 def recover(ctx: Context, store: Store) -> None:
     """Bring the state to a whole generation. The caller holds the lock.

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from provision.actions.candidate import find_snapshot, load_stack_lock
 from provision.actions.context import Context
-from provision.actions.recover import recover
+from provision.actions.settle import settle
 from provision.actions.situation import Situation, read_config_text, survey
 from provision.actions.weights import identify_revision
 from provision.core.config_doc import merge_config, wanted_models
@@ -46,7 +46,7 @@ def remove(ctx: Context, names: Sequence[str], *, approve: Callable[[Removed], N
     if not store.state_dir.is_dir():
         raise StateError(f"nothing was applied in {ctx.root}", hint="provision apply auto")
     with store.locked(build_holder(f"provision remove {' '.join(names)}", ctx.timestamp())):
-        recover(ctx, store)
+        settle(ctx, store)
         active = store.load_active()
         if active is None:
             raise StateError(f"nothing was applied in {ctx.root}", hint="provision apply auto")

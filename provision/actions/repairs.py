@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from provision.actions.apply import apply
 from provision.actions.context import Context
 from provision.actions.plan import Request
-from provision.actions.recover import recover
+from provision.actions.settle import settle
 from provision.actions.situation import read_config_text
 from provision.actions.weight_hashes import list_altered
 from provision.core.config_doc import merge_config
@@ -36,7 +36,7 @@ def finish_activation(ctx: Context, store: Store) -> None:
             pending_path = name_pending(store)
             pending_path.rename(pending_path.with_suffix(".damaged"))
             return
-        recover(ctx, store)
+        settle(ctx, store)
 
 
 def take_lock(ctx: Context, store: Store) -> None:
@@ -68,6 +68,8 @@ def declare_stacks_altered(ctx: Context, store: Store) -> None:
         active = store.load_active()
         poisoned: set[str] = set()
         for stack in active.stacks if active else ():
+            if stack.is_users:
+                continue
             folder = store.state_dir / stack.path
             report = inspect_environment(folder, verify_files=True)
             faulty = [item for item in report.distributions if item.fault_count]

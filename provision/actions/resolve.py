@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 # Malicious uploads are mostly found and removed within days: https://blog.yossarian.net/2025/11/21/We-should-all-be-using-dependency-cooldowns
 COOLDOWN = timedelta(days=7)
 ANY_AGE = "never"
+# uv's words for a project that an index does not have, or has without a file.
+_NOTHING_THERE = ("was not found in the package registry", "there are no versions of ")
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -355,7 +357,9 @@ def _ask_uv(resolver: _Resolver, wanted: Sequence[str]) -> tuple[KeptResolution,
                 f"the packages cannot be resolved: {reason}",
                 hint="provision doctor --network   # shows which sources answer",
             )
-        return KeptResolution(refusal=reason), dated
+        # A page that is missing or empty is the source's state of the moment, not a property of versions.
+        passing = any(words in resolution.output for words in _NOTHING_THERE)
+        return KeptResolution(refusal=reason), dated and not passing
     resolved = parse_resolution(resolution.text, _list_tags(resolver.target))
     _check_torch(resolver.torch.offer, {wheel.name: wheel.version for wheel in resolved})
     unknown = {wheel.name: wheel.url for wheel in resolved if wheel.size_bytes is None and wheel.url}

@@ -10,7 +10,7 @@ from msgspec import Struct
 from provision.actions.candidate import BrokenStack, Candidate, inspect_generation
 from provision.actions.context import Context
 from provision.actions.detect import detect
-from provision.actions.recover import recover
+from provision.actions.settle import settle
 from provision.actions.situation import read_config_text
 from provision.actions.wholeness import find_problem
 from provision.core.config_doc import diff_config, merge_config
@@ -63,7 +63,7 @@ def rollback(
     if not store.state_dir.is_dir():
         raise StateError(f"nothing was applied in {ctx.root}", hint="provision apply auto")
     with store.locked(build_holder("provision rollback", ctx.timestamp())):
-        recover(ctx, store)
+        settle(ctx, store)
         active = _load_active_number(ctx, store)
         if number is not None and number == active:
             return _stay(ctx, store, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from provision.errors import ToolError
-from provision.model.state import GenerationRecord, ModelRecord
+from provision.model.state import GenerationRecord, ModelRecord, StackRecord
 from provision.system.files import list_sizes
 from provision.system.stack_folder import load_manifest, take_inventory
 from provision.system.store import Store
@@ -14,7 +14,7 @@ from provision.system.store import Store
 def find_problem(store: Store, record: GenerationRecord) -> str | None:
     """What of a generation's stacks and weights is missing or has another size than it had; None if nothing."""
     for stack in record.stacks:
-        problem = check_stack(store.state_dir / stack.path)
+        problem = check_recorded(store, record.number, stack)
         if problem is not None:
             return f"stack {stack.name}: {problem}"
     for model in record.models:
@@ -22,6 +22,15 @@ def find_problem(store: Store, record: GenerationRecord) -> str | None:
         if problem is not None:
             return f"weights of {model.key}: {problem}"
     return None
+
+
+def check_recorded(store: Store, generation: int, stack: StackRecord) -> str | None:
+    """Why a stack of a generation is not what was verified, one of the user's too; None when it is."""
+    if not stack.is_users:
+        return check_stack(store.state_dir / stack.path)
+    from provision.actions.into_recover import check_environment_stack
+
+    return check_environment_stack(store, generation, Path(stack.path))
 
 
 def check_stack(folder: Path) -> str | None:

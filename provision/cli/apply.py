@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from provision.cli.confirm import confirm, yes_option
+from provision.cli.into import apply_into, undo_into
 from provision.cli.options import (
     build_context,
     exclude_newer_option,
@@ -62,6 +63,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Build and import the stacks; activate nothing. The profile need not fit this machine's devices.",
 )
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="ENV",
+    help="Change this venv or conda prefix in place instead; restored exactly when it does not verify.",
+)
+@click.option("--undo", is_flag=True, help="With --into: take the last change of ENV back.")
 @click.option("--no-weights", is_flag=True, help="With --build-only: bring no weights.")
 @machine_options
 @output_option
@@ -77,6 +85,8 @@ def apply_command(
     exclude_newer: str | None,
     flash_attn: str | None,
     build_only: bool,
+    into: Path | None,
+    undo: bool,
     no_weights: bool,
     paste: str | None,
     probe_path: Path | None,
@@ -91,13 +101,21 @@ def apply_command(
     provision apply blackwell --models qwen_vl_2b,qwen3_vl_2b
     provision apply blackwell --build-only --no-weights   # on a machine without the GPU
     provision apply --bundle blackwell.tar                # on a machine without a network
+    provision apply auto --into ~/venv                    # an environment of yours, changed in place
 
     PROFILE is `auto` or a name from `provision profiles`. The plan is shown first, and carried out when it is
     confirmed. Whatever fails, what was active before stays.
     """
     if no_weights and not build_only:
         raise UsageError("models cannot read without weights", hint="--no-weights goes with --build-only")
+    elsewhere = paste is not None or probe_path is not None
+    if (undo and into is None) or (into and (build_only or plan_path or bundle_path or elsewhere)):
+        raise UsageError(
+            "--into ENV goes with a profile and models only", hint="provision apply auto --into ENV"
+        )
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
+    if undo and into is not None:
+        return undo_into(ctx, into, yes=yes, output=output)
     probe = read_probe(paste, probe_path, ctx)
     if probe is not None and not build_only:
         raise UsageError("another machine cannot be changed from here", hint="add --build-only, or use plan")
@@ -107,6 +125,8 @@ def apply_command(
         ctx, request = _open_bundle(ctx, profile, models, bundle_path)
     else:
         request = _build_request(ctx, profile, models, plan_path, exclude_newer, flash_attn, probe)
+    if into is not None:
+        return apply_into(ctx, request, into, dry_run=dry_run, yes=yes, output=output)
     if build_only:
         request = replace(request, building=True, weights=not no_weights)
 

@@ -23,10 +23,10 @@ def check_requirements(report: EnvironmentReport, facts: Facts) -> Finding:
     installed = {item.name: item for item in reversed(report.distributions)}
     if not installed:
         return Finding(id=identity, severity=Severity.SKIP, evidence="nothing is installed")
-    markers = _build_marker_environment(report, facts.host)
+    markers = build_marker_environment(report, facts.host)
     missing: dict[str, str] = {}
     wrong: dict[str, str] = {}
-    for item, requirement in _walk_requirements(installed, markers):
+    for item, requirement in walk_requirements(installed, markers):
         name = canonicalize_name(requirement.name)
         wanted = f"{name}{requirement.specifier}"
         found = installed.get(name)
@@ -45,7 +45,7 @@ def check_requirements(report: EnvironmentReport, facts: Facts) -> Finding:
     return Finding(id=identity, severity=severity, evidence=evidence, cure=cure)
 
 
-def _walk_requirements(
+def walk_requirements(
     installed: dict[str, InstalledDistribution], markers: dict[str, str]
 ) -> Iterator[tuple[InstalledDistribution, Requirement]]:
     """Every requirement that applies here, with those of the extras that somebody asks for."""
@@ -84,7 +84,7 @@ def _applies(requirement: Requirement, markers: dict[str, str]) -> bool:
         return False
 
 
-def _build_marker_environment(report: EnvironmentReport, host: Host) -> dict[str, str]:
+def build_marker_environment(report: EnvironmentReport, host: Host) -> dict[str, str]:
     """What markers are held against: the environment's python on its machine, not the one that runs us."""
     interpreter = report.interpreter
     minor = (interpreter.minor if interpreter else None) or ".".join(host.python_version.split(".")[:2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import PurePath
 
 from msgspec import Struct
 
@@ -39,12 +40,20 @@ class StackManifest(Struct, frozen=True, kw_only=True):
 
 
 class StackRecord(Struct, frozen=True, kw_only=True):
-    """A stack as a generation refers to it. `path` is relative to the state folder."""
+    """A stack as a generation refers to it. `path` is relative to the state folder.
+
+    An absolute one is of an environment of the user's, which `apply --into` changed: it is never built or removed.
+    """
 
     name: str
     path: str
     lock_sha256: str
     models: tuple[str, ...]
+
+    @property
+    def is_users(self) -> bool:
+        """Whether it is an environment of the user's."""
+        return PurePath(self.path).is_absolute()
 
 
 class ModelRecord(Struct, frozen=True, kw_only=True):

@@ -44,6 +44,15 @@ def _find_space(purpose: str, folder: Path) -> Space | None:
     return None
 
 
+_FULL_BYTES = 1 << 20
+
+
+def find_full(*folders: Path) -> Path | None:
+    """The first of `folders` whose file system has less than 1 MiB left."""
+    spaces = find_spaces({str(folder): folder for folder in folders})
+    return next((Path(space.path) for space in spaces if space.free_bytes < _FULL_BYTES), None)
+
+
 def find_uv_cache(env: Mapping[str, str], *, platform: str = sys.platform) -> Path:
     """Where uv keeps its cache. https://docs.astral.sh/uv/concepts/cache/#cache-directory"""
     if env.get("UV_CACHE_DIR"):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from provision.errors import ToolError
+from provision.errors import DownloadError, ToolError
 from provision.model.packages import PackageSettings, Source, SourceKind
 from provision.system.run import Completed, run
+from provision.system.uv_sources import combine, isolate, name_indexes, name_only
 
 # uv's exit codes: 1 is "no solution", 2 is everything that kept it from looking.
 _NO_SOLUTION = 1
@@ -24,6 +25,9 @@ _NOT_PASSED_ON = {
     *("UV_INDEX_STRATEGY", "UV_NO_BINARY", "UV_PROJECT", "UV_WORKING_DIRECTORY", "VIRTUAL_ENV"),
     *("UV_EXCLUDE_NEWER", "UV_EXCLUDE_NEWER_PACKAGE"),
 }
+# How uv tells of a file that it could not have, or that is another than was locked.
+_DOWNLOAD = re.compile(r"Failed to (?:download|fetch)|Hash mismatch|Request failed")
+_REFUSED = re.compile(r"returned a 40[13] ")
 _INSTALL_UV = "python -m pip install --upgrade uv"
 
 
@@ -65,12 +69,12 @@ class Uv(Struct, frozen=True, kw_only=True):
     target: tuple[str, str] | None = None
 
     def ask(self, source: Source, requirements: Sequence[str], *, python: Path) -> Resolution:
-        """Does `source` alone have these requirements? Dependencies are not looked at. Tries once, 30 s.
+        """Does `source` alone have these requirements? Dependencies are not looked at. Tries twice, 30 s.
 
         The answer is in pip's format, without hashes: a folder's wheel of gigabytes is not read for it.
         """
-        argv = [*self._compile_argv(python), "--no-deps", *_isolate(source)]
-        env = self._build_env() | {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10"}
+        argv = [*self._compile_argv(python), "--no-deps", *isolate(source)]
+        env = self._build_env() | name_only(source) | {"UV_HTTP_RETRIES": "1", "UV_HTTP_TIMEOUT": "10"}
         return self._compile(argv, _render_project(requirements), env, timeout_s=_ASK_LIMIT_S)
 
     def compile(
@@ -93,14 +97,15 @@ class Uv(Struct, frozen=True, kw_only=True):
         if exclude_newer is not None:
             argv += ["--exclude-newer", exclude_newer]
             argv += [f"--exclude-newer-package={name}=false" for name in sorted(set(any_age))]
-        argv += _combine(sources, no_index=self.settings.no_index)
-        return self._compile(argv, project, self._build_env(), timeout_s=_COMPILE_LIMIT_S)
+        argv += combine(sources, no_index=self.settings.no_index)
+        env = self._build_env() | name_indexes(sources, no_index=self.settings.no_index)
+        return self._compile(argv, project, env, timeout_s=_COMPILE_LIMIT_S)
 
     def create_venv(self, folder: Path, *, python: Path) -> None:
         """An empty environment at `folder`, which must not exist. Raises ToolError with uv's words."""
         argv = [str(self.binary), "venv", "--quiet", "--no-project", "--relocatable"]
         argv += ["--python", str(python), str(folder)]
-        _check(
+        check_completed(
             self._run(argv, self._build_env(), timeout_s=_ASK_LIMIT_S), "uv could not create an environment"
         )
 
@@ -115,17 +120,36 @@ class Uv(Struct, frozen=True, kw_only=True):
     ) -> None:
         """Make the environment of `python` hold exactly the lock, every file checked against its hashes.
 
-        Raises ToolError with uv's words.
+        Raises DownloadError when a file cannot be had as it was locked, ToolError with uv's words for all else.
         """
-        argv = [str(self.binary), "pip", "sync", "--python", str(python), "--require-hashes", "--strict"]
+        argv = ["sync", "--python", str(python), "--require-hashes", "--strict"]
         argv += ["--link-mode", "hardlink", "--only-binary", ":all:"]
-        argv += _combine(sources, no_index=self.settings.no_index)
         # The hashes bind every file, so all sources may be looked through for the one that has it.
-        torch_index = self.find_index(torch_source)
-        argv += ["--index", torch_index] if torch_index else []
-        argv += [str(lock_path)]
-        completed = self._run(argv, self._build_env(), timeout_s=_SYNC_LIMIT_S, on_line=on_line)
-        _check(completed, "uv could not install the locked packages")
+        completed = self.pip(
+            [*argv, str(lock_path)],
+            timeout_s=_SYNC_LIMIT_S,
+            sources=sources,
+            torch_index=self.find_index(torch_source),
+            on_line=on_line,
+        )
+        check_installed(completed, "uv could not install the locked packages")
+
+    def pip(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        sources: Iterable[Source] | None = None,
+        torch_index: str | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Completed:
+        """`uv pip` with `argv`, and the user's sources where some are given. How it ends is for the caller to judge."""
+        whole, env = [str(self.binary), "pip", *argv], self._build_env()
+        if sources is not None:
+            sources = tuple(sources)
+            whole += combine(sources, no_index=self.settings.no_index)
+            env |= name_indexes(sources, no_index=self.settings.no_index, torch_index=torch_index)
+        return self._run(whole, env, timeout_s=timeout_s, on_line=on_line)
 
     def find_index(self, source: Source) -> str | None:
         """The address of a source that is an index, None for a folder.
@@ -139,7 +163,7 @@ class Uv(Struct, frozen=True, kw_only=True):
         (self.cwd / "pyproject.toml").write_text(_render_project([]), encoding="utf-8")
         argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--quiet", "--no-header"]
         done = self._run([*argv, "--emit-index-url"], self._build_env(), timeout_s=_ASK_LIMIT_S)
-        _check(done, "uv does not say which its default index is")
+        check_completed(done, "uv does not say which its default index is")
         options = (line.partition(" ") for line in done.stdout.splitlines())
         return next((value for name, _, value in options if name == "--index-url"), None)
 
@@ -158,7 +182,7 @@ class Uv(Struct, frozen=True, kw_only=True):
         error = "" if ok else _first_sentence(done, timeout_s)
         return Resolution(
             text=done.stdout if ok else None,
-            lacks=done.exit_code == _NO_SOLUTION,
+            lacks=done.exit_code == _NO_SOLUTION and _is_answer(done.stderr),
             error=error,
             output=done.stderr,
             elapsed_s=done.elapsed_s,
@@ -194,34 +218,9 @@ class Uv(Struct, frozen=True, kw_only=True):
         return env | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
-def _isolate(source: Source) -> list[str]:
-    """Arguments that let uv see nothing but `source`."""
-    match source.kind:
-        case SourceKind.FIND_LINKS:
-            return ["--no-config", "--no-index", "--find-links", str(source.location)]
-        case SourceKind.DEFAULT:
-            # A uv.toml of the user's is part of what uv takes for its default.
-            return []
-        case _:
-            return ["--no-config", "--default-index", str(source.location)]
-
-
-def _combine(sources: Iterable[Source], *, no_index: bool) -> list[str]:
-    """Arguments for all of the user's sources together, as pip combines them: the best version wins."""
-    argv = ["--index-strategy", "unsafe-best-match"]
-    if no_index:
-        argv += ["--no-index"]
-    for source in sources:
-        match source.kind:
-            case SourceKind.INDEX:
-                argv += ["--default-index", str(source.location)]
-            case SourceKind.EXTRA_INDEX:
-                argv += ["--index", str(source.location)]
-            case SourceKind.FIND_LINKS:
-                argv += ["--find-links", str(source.location)]
-            case SourceKind.PYTORCH | SourceKind.DEFAULT:
-                continue
-    return argv
+def _is_answer(said: str) -> bool:
+    """Whether uv judged versions. It ends with the same code for a page it cannot read or may not see."""
+    return "No solution found" in said and not _REFUSED.search(said)
 
 
 def _render_project(requirements: Sequence[str], *, torch_index: str | None = None) -> str:
@@ -243,7 +242,18 @@ def _quote(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _check(completed: Completed, what: str) -> None:
+def check_installed(completed: Completed, what: str) -> None:
+    """Raise DownloadError when uv could not have a file as it was locked, ToolError when it failed otherwise."""
+    if completed.exit_code != 0 and _DOWNLOAD.search(completed.stderr):
+        raise DownloadError(
+            f"{what}: {_first_sentence(completed, _SYNC_LIMIT_S)}",
+            hint="provision doctor --network   # shows which sources answer",
+        )
+    check_completed(completed, what)
+
+
+def check_completed(completed: Completed, what: str) -> None:
+    """Raise ToolError with uv's words when it failed."""
     if completed.exit_code != 0:
         raise ToolError(f"{what}: {_first_sentence(completed, _SYNC_LIMIT_S)}", output=completed.stderr)
 
@@ -262,5 +272,5 @@ def _first_sentence(done: Completed, timeout_s: float) -> str:
 def ask_version(binary: Path, *, env: Mapping[str, str]) -> str:
     """uv's own version line. Raises ToolError when it cannot be run."""
     completed = run([str(binary), "--version"], timeout_s=10.0, env=env)
-    _check(completed, "uv does not run")
+    check_completed(completed, "uv does not run")
     return completed.stdout.strip()

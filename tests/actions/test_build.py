@@ -9,7 +9,7 @@ import pytest
 
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.resolve import ResolvedStack, resolve_stack
-from provision.errors import ToolError
+from provision.errors import DownloadError, ToolError
 from provision.system.stack_folder import (
     LOCK_NAME,
     find_interpreter,
@@ -103,9 +103,8 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(
     build_wheel(tmp_path / "wheels", "numpy", "2.4.6", source="evil = True\n")
     store = Store(tmp_path)
     ctx = make_context(tmp_path, ctx_env | {"UV_CACHE_DIR": str(tmp_path / "cold")})
-    with pytest.raises(ToolError, match="^uv could not install the locked packages: ") as caught:
+    with pytest.raises(DownloadError, match="^uv could not install the locked packages: .*numpy==2.4.6"):
         build_stack(ctx, store, resolved)
-    assert "numpy" in caught.value.output
     assert load_manifest(name_stack_dir(store, resolved)) is None
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from provision.actions.recover import hash_bytes, recover
+from provision.actions.recover import recover
 from provision.core.config_doc import merge_config
-from provision.system.files import StagedFile
+from provision.system.files import StagedFile, hash_bytes
 from provision.system.store import Store
 from tests.support.config_patches import build_patch
 from tests.support.reports import Recorder
