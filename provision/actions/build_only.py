@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 
-from provision.actions.apply import build_stack_record, keeping_state
+from provision.actions.activate import build_stack_record, keeping_state
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
 from provision.actions.knowledge import load_catalogue

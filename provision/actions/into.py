@@ -11,7 +11,7 @@ from typing import NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
-from provision.actions.apply import promote, record_models
+from provision.actions.activate import promote, record_models
 from provision.actions.configure import build_config_patch
 from provision.actions.context import Context
 from provision.actions.into_change import install_lists, open_uv, save_files, stage_packages, write_lists
@@ -202,10 +202,10 @@ def _verify_and_record(
     failed = next((result for result in results if result.verdict is Verdict.FAIL), None)
     if failed is not None:
         raise SmokeFailedError(f"{failed.model}: {failed.reason}", results=results)
-    return build_record(ctx, store, prepared, files, results)
+    return _build_record(ctx, store, prepared, files, results)
 
 
-def build_record(
+def _build_record(
     ctx: Context,
     store: Store,
     prepared: PreparedChange,

@@ -50,7 +50,8 @@ class LockOutcome(Struct, frozen=True, kw_only=True):
 class LockRequest(Struct, frozen=True, kw_only=True):
     """What to lock. `profile` and `models` of an existing lock hold where none are named.
 
-    `exclude_newer` as the user wrote it. `check` writes nothing; `upgrade` resolves anew what is locked.
+    `exclude_newer` as the user wrote it. `check` writes nothing; `upgrade` resolves anew what is locked;
+    `from_active` locks what the active generation is built of.
     """
 
     profile: str | None = None
@@ -59,6 +60,7 @@ class LockRequest(Struct, frozen=True, kw_only=True):
     exclude_newer: str | None = None
     check: bool = False
     upgrade: bool = False
+    from_active: bool = False
 
 
 def lock(ctx: Context, request: LockRequest) -> LockOutcome:
@@ -129,7 +131,9 @@ def _build_request(
     if not models and former is not None and not store.config_path.exists():
         models = tuple(model.key for model in former.lockfile.models)
     profile = request.profile or (former.lockfile.profile if former else "auto")
-    return Request(profile=profile, models=models, probe=request.probe, supply=supply)
+    return Request(
+        profile=profile, models=models, probe=request.probe, supply=supply, ignore_lock=request.from_active
+    )
 
 
 def _lock_resolved(prepared: Prepared) -> Iterator[tuple[LockedStack, StackLock]]:

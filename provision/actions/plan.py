@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from provision.actions.active_locks import resolve_active
 from provision.actions.build import name_stack_dir
 from provision.actions.context import Context
 from provision.actions.resolve import Policy, ResolvedSet, ResolvedStack, resolve_models
@@ -75,7 +77,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """What is asked of a plan or an apply.
 
     `probe` is another machine's. For `building` alone a profile may be one that no device here fits, and a
-    generation that is active does not answer the request; `weights` says whether to bring those.
+    generation that is active does not answer the request; `weights` says whether to bring those;
+    `ignore_lock` lets the active generation be what is wanted whatever provision.lock names.
     """
 
     profile: str = "auto"
@@ -83,6 +86,7 @@ class Request(Struct, frozen=True, kw_only=True):
     probe: Probe | None = None
     building: bool = False
     weights: bool = True
+    ignore_lock: bool = False
     supply: Supply = NetworkSupply()
 
 
@@ -112,11 +116,21 @@ def prepare(ctx: Context, store: Store, request: Request) -> Prepared:
         )
     if situation.problem is not None:
         ctx.reporter.warn(f"the active generation is not whole: {situation.problem}; it is repaired")
+    if request.ignore_lock:
+        situation = replace(situation, is_as_locked=True)
+    if not situation.is_as_locked:
+        ctx.reporter.warn(
+            "provision.lock names other packages than the active generation has; they are taken"
+        )
     if situation.is_current and not request.building:
         return Prepared(situation=situation, plan=None, resolved=())
     ctx.reporter.step(f"resolving packages for profile {situation.profile.name}")
-    found = request.supply.resolve(ctx, situation)
-    stacks = [_plan_stack(store, stack, situation.active) for stack in found.stacks]
+    own = None
+    if isinstance(request.supply, NetworkSupply) and situation.is_as_locked and not request.building:
+        # What an update took is not given up for the pins because a file has to be repaired.
+        own = resolve_active(ctx, store, situation)
+    found = own or request.supply.resolve(ctx, situation)
+    stacks = [plan_stack(store, stack, situation.active) for stack in found.stacks]
     facts, models = situation.detection.facts, situation.selection.models
     plan = build_plan(
         profile=situation.profile,
@@ -146,7 +160,8 @@ def list_unreadable(ctx: Context, models: Sequence[ModelSpec]) -> list[ModelSpec
     return [model for model in models if not has_family(ctx.data_dir, model.family)]
 
 
-def _plan_stack(store: Store, stack: ResolvedStack, active: GenerationRecord | None) -> PlannedStack:
+def plan_stack(store: Store, stack: ResolvedStack, active: GenerationRecord | None) -> PlannedStack:
+    """A resolved stack as a plan shows it, against the active generation's of its name."""
     folder = name_stack_dir(store, stack)
     return PlannedStack(
         name=stack.spec.name,

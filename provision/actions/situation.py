@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from provision.actions.context import Context
 from provision.actions.detect import Detection, detect
 from provision.actions.knowledge import load_catalogue
+from provision.actions.known_locks import load_lock_document
 from provision.actions.weights import identify_revision
 from provision.actions.wholeness import find_problem
 from provision.core.config_doc import diff_config, wanted_models
@@ -32,8 +33,9 @@ from provision.system.store import Store
 class Situation(Struct, frozen=True, kw_only=True):
     """All that decides what an apply has to do. `problem` is what the active generation lacks on disk.
 
-    `basis` is what a plan made now rests on. `elsewhere` is about another machine, of which `assumptions` say
-    what was taken for granted; `target` is its platform and Python where they are not this machine's.
+    `basis` is what a plan made now rests on; `is_as_locked` says that provision.lock names no other packages.
+    `elsewhere` is about another machine, of which `assumptions` say what was taken for granted; `target` is its
+    platform and Python where they are not this machine's.
     """
 
     detection: Detection
@@ -47,6 +49,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     production_models: tuple[str, ...]
     basis: dict[str, str]
     config_exists: bool
+    is_as_locked: bool = True
     target: Target | None = None
     assumptions: tuple[str, ...] = ()
     elsewhere: bool = False
@@ -60,7 +63,7 @@ class Situation(Struct, frozen=True, kw_only=True):
         if self.active is None or self.active.fingerprint != self.fingerprint:
             return False
         passed = all(result.verdict is not Verdict.FAIL for result in self.active.smoke)
-        return passed and self.problem is None and not self.drift
+        return passed and self.problem is None and not self.drift and self.is_as_locked
 
 
 def survey(
@@ -111,11 +114,27 @@ def survey(
             config_sha256=hash_bytes(config),
         ),
         config_exists=config is not None,
+        is_as_locked=active is None or _is_as_locked(ctx, profile, active),
         production_models=tuple(model.key for model in catalogue.models if model.production),
         target=target,
         assumptions=assumptions,
         elsewhere=probe is not None,
     )
+
+
+def _is_as_locked(ctx: Context, profile: Profile, active: GenerationRecord) -> bool:
+    """Whether the active generation is built of what provision.lock names for its profile and models, if it does.
+
+    Raises BadFileError when the lock cannot be read.
+    """
+    document = load_lock_document(ctx.root)
+    if document is None or document.lockfile.profile != profile.name:
+        return True
+    if {model.key for model in document.lockfile.models} != set(active.asked_models):
+        return True
+    return {lock.sha256 for lock in document.locks.values()} == {
+        stack.lock_sha256 for stack in active.stacks if not stack.is_users
+    }
 
 
 def _look_elsewhere(ctx: Context, detection: Detection) -> tuple[Detection, Target | None, tuple[str, ...]]:

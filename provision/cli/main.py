@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # In the order of `--help`. Each is the command `NAME_command` of the module `provision.cli.NAME`.
 COMMANDS = (
     *("detect", "profiles", "plan", "apply", "smoke", "doctor", "diagnose"),
-    *("generations", "rollback", "remove", "gc", "lock", "bundle", "audit", "sbom"),
+    *("update", "generations", "rollback", "remove", "gc", "lock", "bundle", "audit", "sbom"),
 )
 
 
@@ -94,6 +94,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def update_libraries() -> None:
+    """The script `update-libraries`: `provision update`."""
+    main(["update", *sys.argv[1:]])
 
 
 def _terminate(number: int, _frame: object) -> None:

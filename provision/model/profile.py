@@ -164,9 +164,10 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file `profiles/NAME.yaml`.
 
     `torch` names a build of `profiles/torch.yaml`; `packages` pins what is installed beside it, in every
-    stack; `attention` lists the implementations to try, best first; `dtype` is a torch dtype name. `cure` says
-    what the owner can do where no wheel of the build serves these devices; `last_driver` is for devices that
-    newer drivers have dropped. One `on_request` is never taken by "auto", only by its name.
+    stack; `bounds` gives ranges that `provision update` may go to instead; `attention` lists the
+    implementations to try, best first; `dtype` is a torch dtype name. `cure` says what the owner can do where
+    no wheel of the build serves these devices; `last_driver` is for devices that newer drivers have dropped. One
+    `on_request` is never taken by "auto", only by its name.
     """
 
     schema: Literal[1]
@@ -176,6 +177,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     device: Literal["cuda", "cpu", "mps", "xpu"]
     torch: str
     packages: dict[str, str]
+    bounds: dict[str, str] = {}
     dtype: Literal["bfloat16", "float16", "float32"]
     attention: tuple[Literal["sdpa", "eager"], ...]
     flash_attn: FlashAttention

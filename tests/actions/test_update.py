@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from provision.actions.active_locks import resolve_active
 from provision.actions.apply import Applied, apply
+from provision.actions.build import build_stack
 from provision.actions.context import Context
 from provision.actions.plan import NetworkSupply, Request
 from provision.actions.prospect import find_prospect
 from provision.actions.resolve import Policy
+from provision.actions.situation import survey
 from provision.actions.smoke import Subject
 from provision.actions.update import Updated, update
 from provision.actions.weights import ModelFiles, identify_revision
@@ -137,6 +140,7 @@ def two_stacks(application: Application, tmp_path: Path, monkeypatch: pytest.Mon
 
     for module in ("plan", "update"):
         monkeypatch.setattr(f"provision.actions.{module}.ensure_weights", ensure)
+    monkeypatch.setattr("provision.actions.apply.list_unreadable", lambda *_: ())
     application.apply(OTHER, MODEL)
     application.smoked.clear()
     return application
@@ -182,6 +186,30 @@ def test_one_model_that_reads_worse_discards_all_of_the_trial(two_stacks: Applic
     assert two_stacks.hash_state() == before
     # What can be had without the model that breaks is had by naming the others.
     assert two_stacks.update(MODEL).generation.number == 3
+
+
+def test_a_repair_after_an_update_does_not_go_back_to_the_pins(application: Application) -> None:
+    application.publish("5.22.3")
+    updated = application.update()
+    [module] = application.store.stacks_dir.glob(
+        "main-*/lib/python3*/site-packages/transformers-5.22.3*/RECORD"
+    )
+    module.unlink()
+    situation = survey(application.ctx, application.store, "cpu", [MODEL])
+    assert situation.problem is not None
+    found = resolve_active(application.ctx, application.store, situation)
+    assert found is not None
+    [stack] = found.stacks
+    assert stack.lock.sha256 == updated.generation.stacks[0].lock_sha256
+    assert stack.spec.requirements == ("accelerate==1.15.0", "pillow==13.0.0", "transformers==5.22.3")
+    build_stack(application.ctx, application.store, stack)
+    assert application.apply().plan is None
+
+
+def test_what_is_wanted_anew_is_not_taken_from_the_active_generation(application: Application) -> None:
+    situation = survey(application.ctx, application.store, "cpu", [MODEL])
+    for other in (replace(situation, fingerprint="other"), replace(situation, active=None)):
+        assert resolve_active(application.ctx, application.store, other) is None
 
 
 def test_what_reads_worse_is_removed_and_not_tried_again(application: Application) -> None:
@@ -260,7 +288,7 @@ def test_what_the_active_stack_computes_wrong_too_is_no_reason(
     assert application.update().generation.number == 2
 
 
-@pytest.mark.parametrize("name", ["verify_imports", "smoke_stack", "_build_record", "_promote"])
+@pytest.mark.parametrize("name", ["verify_imports", "smoke_stack", "build_record", "promote"])
 def test_ctrl_c_leaves_no_trace(application: Application, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     application.publish("5.22.3")
     before = application.hash_state()
@@ -276,14 +304,14 @@ def test_ctrl_c_leaves_no_trace(application: Application, monkeypatch: pytest.Mo
 def test_ctrl_c_right_after_the_commit_keeps_what_is_active(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from provision.actions.apply import _promote
+    from provision.actions.activate import promote
 
     def promote_and_stop(store: Store, record: GenerationRecord, locks: dict[str, str]) -> None:
-        _promote(store, record, locks)
+        promote(store, record, locks)
         raise KeyboardInterrupt
 
     application.publish("5.22.3")
-    monkeypatch.setattr("provision.actions.update._promote", promote_and_stop)
+    monkeypatch.setattr("provision.actions.update.promote", promote_and_stop)
     with pytest.raises(KeyboardInterrupt):
         application.update()
     active = application.store.load_active()
