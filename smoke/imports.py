@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import time
 from importlib import metadata
@@ -41,6 +42,9 @@ def try_import(name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Import every distribution that is named; torch says for which CUDA and devices it was built."""
+    answer = os.dup(1)
+    # What is imported may print.
+    os.dup2(2, 1)
     report: dict[str, Any] = {"packages": [try_import(name) for name in sys.argv[1:]]}
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -49,7 +53,7 @@ def main() -> None:
         # Not torch.cuda.get_arch_list, which is empty where no device is.
         flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()
         report["architectures"] = (flags or "").split()
-    json.dump(report, sys.stdout)
+    os.write(answer, json.dumps(report).encode())
 
 
 if __name__ == "__main__":

@@ -106,6 +106,8 @@ def test_a_version_that_reads_becomes_a_generation_that_apply_keeps(
 ) -> None:
     wheels = make_newer(application, tmp_path, wrong=False)
     config = application.config.read_bytes()
+    assert application.provision("lock").returncode == 0
+    locked = (application.root / "provision.lock").read_bytes()
     with IndexServer((wheels,)) as index:
         env = build_env(index, tmp_path)
         envelope = application.read_json("update", "--yes", **env)
@@ -121,6 +123,32 @@ def test_a_version_that_reads_becomes_a_generation_that_apply_keeps(
         again = application.provision("apply", profile)
         nothing = "nothing to do: generation 2 (profile cpu, tiny_qwen2_vl) is active and whole"
         assert (again.returncode, again.stdout.splitlines()[0]) == (0, nothing)
+    assert f"transformers=={VERSION}" in read_lock(application)
+    assert application.provision("lock", "--check").returncode == 0
     back = application.provision("rollback", "1")
     assert back.returncode == 0, back.stderr
     assert application.config.read_bytes() == config
+    assert (application.root / "provision.lock").read_bytes() == locked
+    stays = application.provision("apply", "cpu")
+    assert (stays.returncode, stays.stdout.splitlines()[0][:28]) == (0, "nothing to do: generation 1 ")
+
+
+def test_a_lock_of_an_update_is_what_a_fresh_folder_gets(application: Chain, tmp_path: Path) -> None:
+    wheels = make_newer(application, tmp_path, wrong=False)
+    assert application.provision("lock").returncode == 0
+    fresh = Chain(tmp_path / "fresh")
+    fresh.root.mkdir()
+    with IndexServer((wheels,)) as index:
+        env = build_env(index, tmp_path)
+        assert application.provision("update", "--yes", **env).returncode == 0
+        for name in ("provision.lock", "provision.lock.d"):
+            source = application.root / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, fresh.root / name)
+        planned = fresh.read_json("plan", "cpu", code=1, **env)
+    [stack] = planned["data"]["stacks"]
+    versions = {change["name"]: change["after"] for change in stack["changes"]}
+    assert versions["transformers"] == VERSION
+
+
+def read_lock(application: Chain) -> str:
+    return (application.root / "provision.lock.d" / "main.txt").read_text(encoding="utf-8")

@@ -9,11 +9,11 @@ from msgspec import Struct
 from provision.actions.activate import build_record, keeping_state, promote
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
-from provision.actions.plan import Prepared, Request, Supply, list_unreadable, prepare
+from provision.actions.plan import Prepared, Request, Supply, prepare, refuse_unreadable
 from provision.actions.settle import settle
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.weights import ModelFiles
-from provision.errors import SmokeFailedError, UsageError
+from provision.errors import SmokeFailedError
 from provision.model.plan import Plan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.model.state import GenerationRecord
@@ -59,27 +59,19 @@ def apply(
         plan, record = prepared.plan, prepared.situation.active
         changed = plan is not None and not dry_run
         if plan is not None and changed:
-            _refuse_unreadable(ctx, prepared, request)
+            refuse_unreadable(ctx, prepared.situation.selection.models, profile=request.profile)
             agree(plan)
+            request.supply.prepare(ctx)
             with keeping_state(ctx):
                 record = _carry_out(ctx, store, prepared, plan, request.supply)
     return Applied(prepared=prepared, plan=plan, changed=changed, generation=record)
 
 
-def _refuse_unreadable(ctx: Context, prepared: Prepared, request: Request) -> None:
-    """Before gigabytes are fetched for a model that nobody here can ask to read."""
-    for model in list_unreadable(ctx, prepared.situation.selection.models):
-        raise UsageError(
-            f"{model.key} cannot be smoked yet: there is no model family {model.family!r}",
-            hint=f"provision apply {request.profile} --models {model.key} --build-only   # builds its stack",
-        )
-
-
 def _carry_out(
     ctx: Context, store: Store, prepared: Prepared, plan: Plan, supply: Supply
 ) -> GenerationRecord:
-    for stack in prepared.resolved:
-        ctx.reporter.step(f"building stack {stack.spec.name}")
+    for stack, planned in zip(prepared.resolved, plan.stacks, strict=True):
+        ctx.reporter.step(f"{'keeping' if planned.complete else 'building'} stack {stack.spec.name}")
         build_stack(ctx, store, stack)
     ctx.reporter.step("bringing the weights")
     models = prepared.situation.selection.models

@@ -28,7 +28,10 @@ _BUILDING = ".building-"
 
 def name_stack_dir(store: Store, stack: ResolvedStack) -> Path:
     """Stacks are content-addressed: the same lock is the same folder, in whichever generation."""
-    return store.stacks_dir / f"{stack.spec.name}-{stack.lock.sha256[:12]}"
+    folder = store.stacks_dir / f"{stack.spec.name}-{stack.lock.sha256[:12]}"
+    if folder.parent != store.stacks_dir or folder.name != folder.name.strip("."):
+        raise StateError(f"{stack.spec.name!r} is no name of a stack")
+    return folder
 
 
 def build_stack(ctx: Context, store: Store, stack: ResolvedStack) -> StackManifest:

@@ -72,6 +72,7 @@ def build_only(
         if plan is None or dry_run:
             return Built(prepared=prepared, stacks=())
         agree(plan)
+        request.supply.prepare(ctx)
         with keeping_state(ctx):
             stacks = tuple(_build(ctx, store, prepared, stack) for stack in prepared.resolved)
             _remember(ctx, store, prepared)

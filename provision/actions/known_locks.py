@@ -12,6 +12,7 @@ from provision.core.lockfile import parse_lock_document
 from provision.core.shipped_locks import ShippedLock, choose_shipped_lock, parse_shipped_lock
 from provision.model.lockfile import LockDocument, LockWanted, NoLock
 from provision.model.packages import StackLock
+from provision.system.files import hash_bytes
 from provision.system.lockfile import LOCKFILE_NAME, load_lock_texts
 from provision.system.resources import load_text
 
@@ -20,6 +21,12 @@ def load_lock_document(root: Path) -> LockDocument | None:
     """`provision.lock` of the application at `root`, None without one. Raises BadFileError."""
     texts = load_lock_texts(root)
     return None if texts is None else parse_lock_document(*texts, where=str(root / LOCKFILE_NAME))
+
+
+def hash_lock(root: Path) -> str | None:
+    """SHA-256 over `provision.lock` and its stacks' files; None without one."""
+    texts = load_lock_texts(root)
+    return None if texts is None else hash_bytes(repr(texts).encode())
 
 
 def load_shipped_locks(data_dir: Path) -> tuple[ShippedLock, ...]:
@@ -49,6 +56,8 @@ class KnownLocks(Struct, frozen=True, kw_only=True):
         return chosen.lock
 
 
-def load_known_locks(ctx: Context) -> KnownLocks:
+def load_known_locks(ctx: Context, *, shipped: bool = True) -> KnownLocks:
     """All locks that a resolution may take. Raises BadFileError when one cannot be read."""
-    return KnownLocks(document=load_lock_document(ctx.root), shipped=load_shipped_locks(ctx.data_dir))
+    return KnownLocks(
+        document=load_lock_document(ctx.root), shipped=load_shipped_locks(ctx.data_dir) if shipped else ()
+    )

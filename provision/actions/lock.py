@@ -13,11 +13,12 @@ from provision.actions.known_locks import load_lock_document
 from provision.actions.locked_models import build_locked_models
 from provision.actions.plan import NetworkSupply, Prepared, Request, prepare
 from provision.actions.resolve import ResolvedStack, build_policy
+from provision.actions.situation import survey
 from provision.core.lock_choice import find_requirements
 from provision.core.lock_diff import compare_locks, find_altered_files, keep_former
 from provision.core.lock_text import parse_lock_text
 from provision.core.lockfile import NewerLockError, render_lockfile, render_stack_text
-from provision.errors import BadFileError, StateError
+from provision.errors import BadFileError, ProvisionError, StateError
 from provision.model.facts import Probe
 from provision.model.lockfile import SCHEMA, LockChange, LockDocument, LockedStack, Lockfile
 from provision.model.packages import StackLock
@@ -73,7 +74,10 @@ def lock(ctx: Context, request: LockRequest) -> LockOutcome:
     unreadable = former is None and (ctx.root / LOCKFILE_NAME).exists()
     store = Store(ctx.root)
     policy = replace(build_policy(ctx, request.exclude_newer), fresh=request.upgrade or unreadable)
-    prepared = prepare(ctx, store, _build_request(store, former, request, NetworkSupply(policy=policy)))
+    if request.from_active:
+        prepared = _look_at_active(ctx, store)
+    else:
+        prepared = prepare(ctx, store, _build_request(store, former, request, NetworkSupply(policy=policy)))
     resolved = bool(prepared.resolved)
     pairs = list(_lock_resolved(prepared) if resolved else _lock_kept(ctx, store, prepared))
     host = prepared.situation.detection.facts.host
@@ -110,6 +114,34 @@ def lock(ctx: Context, request: LockRequest) -> LockOutcome:
     )
 
 
+def refresh_lock(ctx: Context) -> None:
+    """Let provision.lock, where there is one, name what the active generation is built of.
+
+    An update or a rollback would else be taken back by the next apply. A lock that cannot be written is told:
+    what is active is not wrong because of it.
+    """
+    try:
+        if load_lock_document(ctx.root) is None:
+            return
+        outcome = lock(ctx, LockRequest(from_active=True))
+    except (ProvisionError, OSError) as error:
+        ctx.reporter.warn(
+            f"provision.lock still names the former packages: {error}; provision lock --upgrade"
+        )
+        return
+    if outcome.written:
+        ctx.reporter.detail("provision.lock names the packages of the generation that is active now")
+
+
+def _look_at_active(ctx: Context, store: Store) -> Prepared:
+    """The active generation as what is wanted. Raises StateError without one."""
+    active = store.load_active()
+    if active is None:
+        raise StateError("no generation is active", hint="provision apply auto")
+    situation = survey(ctx, store, active.profile, active.asked_models)
+    return Prepared(situation=situation, plan=None, resolved=())
+
+
 def _load_former(ctx: Context, request: LockRequest) -> LockDocument | None:
     """The lock that is there; one that cannot be read, after a merge say, is written anew and so counts as none."""
     try:
@@ -131,9 +163,7 @@ def _build_request(
     if not models and former is not None and not store.config_path.exists():
         models = tuple(model.key for model in former.lockfile.models)
     profile = request.profile or (former.lockfile.profile if former else "auto")
-    return Request(
-        profile=profile, models=models, probe=request.probe, supply=supply, ignore_lock=request.from_active
-    )
+    return Request(profile=profile, models=models, probe=request.probe, supply=supply)
 
 
 def _lock_resolved(prepared: Prepared) -> Iterator[tuple[LockedStack, StackLock]]:

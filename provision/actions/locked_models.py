@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from provision.actions.context import Context
 from provision.actions.situation import Situation
-from provision.actions.weights import _DOCUMENTS as DOCUMENTS
-from provision.actions.weights import identify_revision
+from provision.actions.weights import DOCUMENTS, identify_revision
 from provision.errors import UsageError
 from provision.model.catalogue import ModelSpec
 from provision.model.lockfile import ExpectedSmoke, LockedFile, LockedModel, LockedStack

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from provision.actions.active_locks import resolve_active
 from provision.actions.build import name_stack_dir
@@ -24,6 +23,7 @@ from provision.core.needs import (
     estimate_bytes,
 )
 from provision.core.planner import build_plan, compare_locks
+from provision.errors import UsageError
 from provision.model.catalogue import ModelSpec
 from provision.model.facts import Probe
 from provision.model.plan import Plan, PlannedStack, SpaceNeed
@@ -41,6 +41,9 @@ class Supply(Protocol):
     def check(self, situation: Situation) -> None:
         """Raise StateError when this supply is for another situation."""
 
+    def prepare(self, ctx: Context) -> None:
+        """Make ready what building and the weights will need; called once the plan is agreed to."""
+
     def resolve(self, ctx: Context, situation: Situation) -> ResolvedSet:
         """The stacks for what `situation` asks for."""
 
@@ -55,6 +58,9 @@ class NetworkSupply(Struct, frozen=True, kw_only=True):
 
     def check(self, situation: Situation) -> None:
         """The network is for any situation."""
+
+    def prepare(self, ctx: Context) -> None:
+        """Nothing has to be made ready."""
 
     def resolve(self, ctx: Context, situation: Situation) -> ResolvedSet:
         """The fewest stacks, resolved by uv."""
@@ -77,8 +83,7 @@ class Request(Struct, frozen=True, kw_only=True):
     """What is asked of a plan or an apply.
 
     `probe` is another machine's. For `building` alone a profile may be one that no device here fits, and a
-    generation that is active does not answer the request; `weights` says whether to bring those;
-    `ignore_lock` lets the active generation be what is wanted whatever provision.lock names.
+    generation that is active does not answer the request; `weights` says whether to bring those.
     """
 
     profile: str = "auto"
@@ -86,7 +91,6 @@ class Request(Struct, frozen=True, kw_only=True):
     probe: Probe | None = None
     building: bool = False
     weights: bool = True
-    ignore_lock: bool = False
     supply: Supply = NetworkSupply()
 
 
@@ -114,16 +118,14 @@ def prepare(ctx: Context, store: Store, request: Request) -> Prepared:
         ctx.reporter.warn(
             f"config.yaml names the model {key!r}, which the catalogue does not know; it is left alone"
         )
-    if situation.problem is not None:
-        ctx.reporter.warn(f"the active generation is not whole: {situation.problem}; it is repaired")
-    if request.ignore_lock:
-        situation = replace(situation, is_as_locked=True)
     if not situation.is_as_locked:
         ctx.reporter.warn(
             "provision.lock names other packages than the active generation has; they are taken"
         )
     if situation.is_current and not request.building:
         return Prepared(situation=situation, plan=None, resolved=())
+    if not request.building:
+        _tell_why(ctx, situation)
     ctx.reporter.step(f"resolving packages for profile {situation.profile.name}")
     own = None
     if isinstance(request.supply, NetworkSupply) and situation.is_as_locked and not request.building:
@@ -158,6 +160,31 @@ def prepare(ctx: Context, store: Store, request: Request) -> Prepared:
 def list_unreadable(ctx: Context, models: Sequence[ModelSpec]) -> list[ModelSpec]:
     """The models that can be built for and not smoked: the worker has no module for their family."""
     return [model for model in models if not has_family(ctx.data_dir, model.family)]
+
+
+def refuse_unreadable(ctx: Context, models: Sequence[ModelSpec], *, profile: str) -> None:
+    """Before gigabytes are fetched for a model that nobody here can ask to read. Raises UsageError."""
+    for model in list_unreadable(ctx, models):
+        raise UsageError(
+            f"{model.key} cannot be smoked yet: there is no model family {model.family!r}",
+            hint=f"provision apply {profile} --models {model.key} --build-only   # builds its stack",
+        )
+
+
+def _tell_why(ctx: Context, situation: Situation) -> None:
+    """Why the active generation is not what is wanted, where nobody would guess it."""
+    active = situation.active
+    if situation.problem is not None:
+        ctx.reporter.warn(f"the active generation is not whole: {situation.problem}; it is repaired")
+    if active is not None and situation.drift:
+        keys = ", ".join(item.key_path for item in situation.drift[:3])
+        ctx.reporter.warn(f"config.yaml is not as generation {active.number} wrote it: {keys}")
+    for stack in active.stacks if active is not None else ():
+        if stack.is_users:
+            ctx.reporter.warn(
+                f"config.yaml will leave the environment {stack.path}, which stays as it is; to keep it: "
+                f"provision apply {situation.profile.name} --into {stack.path}"
+            )
 
 
 def plan_stack(store: Store, stack: ResolvedStack, active: GenerationRecord | None) -> PlannedStack:

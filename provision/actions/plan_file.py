@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from provision.actions.resolve import ResolvedSet, ResolvedStack, build_uv, load
 from provision.actions.situation import Situation
 from provision.actions.torch_source import choose_torch
 from provision.actions.weights import ModelFiles
+from provision.core.lock_text import parse_lock_text
 from provision.core.models import StackSpec
+from provision.core.plan_check import find_plan_problem
 from provision.core.planner import compare_basis
 from provision.core.sources import Offer
 from provision.errors import BadFileError, StateError, UsageError
@@ -43,16 +44,27 @@ def save_plan_file(ctx: Context, plan: Plan, path: Path) -> None:
 
 
 def load_plan_file(path: Path) -> Plan:
-    """The plan in `path`. Raises BadFileError when it is none, or a lock in it was altered."""
+    """The plan in `path`. Raises BadFileError when it is none, or what is in it does not go together.
+
+    A file of somebody else's is not trusted: nothing in it may name a place, and its locks hold names, versions
+    and hashes only.
+    """
     hint = "provision plan --out FILE   # makes a new one"
     try:
         content = msgspec.json.decode(load_text(path), type=PlanFile)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadFileError(f"{path}: not a plan: {error}", hint=hint) from error
     if content.schema != SCHEMA:
         raise BadFileError(f"{path}: a plan of schema {content.schema}, not {SCHEMA}", hint=hint)
+    problem = find_plan_problem(content.plan)
+    if problem is not None:
+        raise BadFileError(f"{path}: {problem}", hint=hint)
     for stack in content.plan.stacks:
-        if hashlib.sha256(stack.lock.text.encode()).hexdigest() != stack.lock.sha256:
+        own = parse_lock_text(stack.lock.text, where=f"{path}: the lock of stack {stack.name}")
+        same = [(wheel.name, wheel.version, wheel.hashes) for wheel in stack.lock.wheels] == [
+            (wheel.name, wheel.version, wheel.hashes) for wheel in own.wheels
+        ]
+        if own.sha256 != stack.lock.sha256 or not same:
             raise BadFileError(f"{path}: the lock of stack {stack.name} was altered", hint=hint)
     return content.plan
 
@@ -70,6 +82,9 @@ class PlanSupply(Struct, frozen=True, kw_only=True):
                 f"the plan is stale: {'; '.join(changed)}",
                 hint=f"provision plan {self.plan.profile} --out FILE   # plans anew",
             )
+
+    def prepare(self, ctx: Context) -> None:
+        """Nothing has to be made ready."""
 
     def resolve(self, ctx: Context, situation: Situation) -> ResolvedSet:
         """The planned stacks, from the source that offers the planned torch now."""

@@ -77,6 +77,12 @@ def find_prospect(ctx: Context, store: Store, models: Sequence[str], policy: Pol
     if active is None:
         raise StateError(f"nothing was applied in {ctx.root}", hint="provision apply auto")
     _check_models(active, models)
+    for stack in active.stacks:
+        if stack.is_users:
+            raise StateError(
+                f"generation {active.number} runs in {stack.path}, which is yours: update does not change it",
+                hint=f"provision apply {active.profile} --into {stack.path}",
+            )
     ctx.reporter.step("looking at the machine")
     situation, current = _survey(ctx, store, active)
     former = _load_locks(store, active)
@@ -96,6 +102,16 @@ def find_prospect(ctx: Context, store: Store, models: Sequence[str], policy: Pol
         outside=_find_outside(ctx, situation, found[0], former, resolved[0], bounds, policy),
         tried=find_discarded(_load_trials(ctx, store), fingerprint, locks),
     )
+
+
+def check_current(prospect: Prospect) -> None:
+    """Raise StateError when the active generation is no longer what an apply would make."""
+    if not prospect.current:
+        number = prospect.active.number
+        raise StateError(
+            f"the machine, the profile or a model has changed since generation {number} was verified",
+            hint=f"provision apply {prospect.active.profile}   # verifies anew; then update",
+        )
 
 
 def _check_models(active: GenerationRecord, models: Sequence[str]) -> None:

@@ -121,6 +121,9 @@ def _choose_fingerprint(ctx: Context, store: Store, active: GenerationRecord, go
     Only where the active generation is what an apply would make of all its models today: what has changed since
     is not verified, and the next apply has to see that.
     """
+    if any(stack.is_users for stack in active.stacks):
+        # Made by `apply --into`, whose fingerprint no plain apply takes for its own.
+        return active.fingerprint
     try:
         situation = survey(ctx, store, active.profile, active.asked_models)
         wanted = wanted_models(read_config_text(store, store.load_config()), where=str(store.config_path))

@@ -100,6 +100,12 @@ def apply_again(ctx: Context, store: Store) -> None:
     """Apply what is active anew, or `auto` where that cannot be read."""
     active = load_readable(store)
     profile, models = ("auto", ()) if active is None else (active.profile, list_models(active))
+    for stack in active.stacks if active is not None else ():
+        if stack.is_users:
+            raise StateError(
+                f"what is active runs in {stack.path}, which is yours and is changed only when you say so",
+                hint=f"provision apply {profile} --into {stack.path}",
+            )
 
     def show(plan: Plan) -> None:
         for step in plan.steps:

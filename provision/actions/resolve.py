@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,13 +43,17 @@ from provision.system.resolution_cache import (
     hash_question,
 )
 from provision.system.uv import Resolution, Uv, find_uv
+from provision.system.uv_settings import hash_uv_settings
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-# Malicious uploads are mostly found and removed within days: https://blog.yossarian.net/2025/11/21/We-should-all-be-using-dependency-cooldowns
+# Malicious uploads are mostly found within days:
+# https://blog.yossarian.net/2025/11/21/We-should-all-be-using-dependency-cooldowns
 COOLDOWN = timedelta(days=7)
 ANY_AGE = "never"
+_DURATION = re.compile(r"(\d{1,4}) ?(day|week)s?")
+_FILTERED = "was filtered by `exclude-newer`"
 # uv's words for a project that an index does not have, or has without a file.
 _NOTHING_THERE = ("was not found in the package registry", "there are no versions of ")
 
@@ -58,13 +63,15 @@ class Policy(Struct, frozen=True, kw_only=True):
 
     `exclude_newer` is an ISO date and time after which nothing may have been uploaded, None for no limit.
     `bounds` replaces the profile's pins by ranges, for an update. `flash_attn` is the user's choice, which goes
-    before the profile's. `fresh` leaves locks that were made before aside.
+    before the profile's. `fresh` leaves locks that were made before aside; `dated` leaves those that ship, since
+    the user named a date.
     """
 
     exclude_newer: str | None = None
     bounds: dict[str, str] | None = None
     flash_attn: FlashChoice | None = None
     fresh: bool = False
+    dated: bool = False
 
 
 class ResolvedStack(Struct, frozen=True, kw_only=True):
@@ -118,25 +125,37 @@ def build_uv(ctx: Context, settings: PackageSettings, folder: Path, target: Targ
 def build_policy(
     ctx: Context, exclude_newer: str | None = None, flash_attn: FlashChoice | None = None
 ) -> Policy:
-    """The policy for what the user asked: an ISO date, ANY_AGE, or None for the cool-down.
+    """The policy for what the user asked: an ISO date, days or weeks, ANY_AGE, or None for the cool-down.
 
-    Midnight UTC, so that all resolutions of a day agree. uv's own variable holds where nothing is asked.
-    Raises UsageError for what is no date.
+    uv's own variable holds where nothing is asked. Raises UsageError for what is no date.
     """
-    asked = exclude_newer or ctx.env.get("UV_EXCLUDE_NEWER")
+    name, asked = "--exclude-newer", exclude_newer
+    if asked is None and (from_env := ctx.env.get("UV_EXCLUDE_NEWER")):
+        name, asked = "UV_EXCLUDE_NEWER", from_env
+    policy = Policy(flash_attn=flash_attn, dated=asked is not None)
     if asked is None:
-        midnight = ctx.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Policy(exclude_newer=_render_time(midnight - COOLDOWN), flash_attn=flash_attn)
+        return replace(policy, exclude_newer=_count_back(ctx, COOLDOWN))
     if asked == ANY_AGE:
-        return Policy(exclude_newer=None, flash_attn=flash_attn)
+        return policy
+    if duration := _DURATION.fullmatch(asked.strip()):
+        days = int(duration[1]) * (7 if duration[2] == "week" else 1)
+        return replace(policy, exclude_newer=_count_back(ctx, timedelta(days=days)))
     try:
         moment = datetime.fromisoformat(asked)
     except ValueError as error:
         raise UsageError(
-            f"--exclude-newer: {asked!r} is no date", hint=f"--exclude-newer 2026-01-31, or {ANY_AGE}"
+            f"{name}: {asked!r} is no date",
+            hint=f"--exclude-newer 2026-01-31, --exclude-newer '3 days', or --exclude-newer {ANY_AGE}",
         ) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Policy(exclude_newer=_render_time(moment), flash_attn=flash_attn)
+    return replace(
+        policy, exclude_newer=_render_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    )
+
+
+def _count_back(ctx: Context, age: timedelta) -> str:
+    """Midnight UTC that long ago, so that all resolutions of a day agree."""
+    midnight = ctx.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return _render_time(midnight - age)
 
 
 def resolve_models(
@@ -158,7 +177,7 @@ def resolve_models(
     needed = any(model.needs_torchvision for model in models)
     policy = policy or build_policy(ctx)
     pairs, flash = load_known_pairs(ctx), load_flash_knowledge(ctx)
-    known = None if policy.fresh or policy.bounds else load_known_locks(ctx)
+    known = None if policy.fresh or policy.bounds else load_known_locks(ctx, shipped=not policy.dated)
     with _open(ctx, build, facts.host.platform, target, policy, torchvision_needed=needed) as opened:
         python = ".".join(facts.host.python_version.split(".")[:2])
         resolver = replace(opened, known=known, python=python)
@@ -166,6 +185,9 @@ def resolve_models(
         def prove(group: Group) -> ResolvedStack | Refused:
             chosen = [catalogue[key] for key in group.models]
             answer: ResolvedStack | Refused = Refused(reason="")
+            bounded = build_requirements(
+                chosen, profile, preferred=group.preferred, bounds=profile.bounds or None
+            )[0]
             for requirements in build_requirements(
                 chosen, profile, preferred=group.preferred, bounds=policy.bounds
             ):
@@ -175,7 +197,7 @@ def resolve_models(
                     requirements=requirements,
                     torchvision_needed=any(model.needs_torchvision for model in chosen),
                 )
-                answer = _resolve(resolver, spec)
+                answer = _resolve(resolver, spec, bounded=bounded)
                 if isinstance(answer, ResolvedStack):
                     bad = find_bad_pairs(answer.lock.versions, facts, pairs.bad_pairs)
                     known = next((pair for pair in bad if pair.severity == "fail"), None)
@@ -285,7 +307,9 @@ def _open(
         )
 
 
-def _resolve(resolver: _Resolver, spec: StackSpec) -> ResolvedStack | Refused:
+def _resolve(
+    resolver: _Resolver, spec: StackSpec, *, bounded: tuple[str, ...] = ()
+) -> ResolvedStack | Refused:
     """The stack that `spec` describes, or why there is none; a day's same question is asked once."""
     offer, build = resolver.torch.offer, resolver.build
     # Arbitrary equality: with two signs, `2.13.0+cpu` would do for `2.13.0` and be preferred.
@@ -293,7 +317,7 @@ def _resolve(resolver: _Resolver, spec: StackSpec) -> ResolvedStack | Refused:
     if offer.torchvision is not None:
         pair.append(f"torchvision==={offer.torchvision}")
     companions = build.companions if offer.tag == build.tag else ()
-    if lock := _find_known(resolver, spec):
+    if lock := _find_known(resolver, spec, bounded):
         return _build(resolver, spec, lock)
     wanted = (*pair, *companions, *spec.requirements)
     key = _hash(resolver, wanted)
@@ -307,12 +331,13 @@ def _resolve(resolver: _Resolver, spec: StackSpec) -> ResolvedStack | Refused:
     return _build(resolver, spec, kept.lock)
 
 
-def _find_known(resolver: _Resolver, spec: StackSpec) -> StackLock | None:
+def _find_known(resolver: _Resolver, spec: StackSpec, bounded: tuple[str, ...]) -> StackLock | None:
     offer = resolver.torch.offer
     if resolver.known is None:
         return None
     wanted = LockWanted(
         requirements=spec.requirements,
+        bounded=bounded,
         platform=resolver.platform,
         python=resolver.python,
         torch=offer.torch,
@@ -341,6 +366,8 @@ def _hash(resolver: _Resolver, wanted: Sequence[str]) -> str:
         "python": str(resolver.ctx.python.resolve()),
         "target": resolver.uv.target,
         "no_index": resolver.uv.settings.no_index,
+        "settings": hash_uv_settings(resolver.ctx.env),
+        "day": resolver.ctx.now().astimezone(UTC).date().isoformat(),
     }
     return hash_question(question, [resolver.torch.source, *resolver.torch.sources])
 
@@ -357,6 +384,8 @@ def _ask_uv(resolver: _Resolver, wanted: Sequence[str]) -> tuple[KeptResolution,
                 f"the packages cannot be resolved: {reason}",
                 hint="provision doctor --network   # shows which sources answer",
             )
+        if _FILTERED in resolution.output:
+            reason += f"; files uploaded after {resolver.policy.exclude_newer} are not taken"
         # A page that is missing or empty is the source's state of the moment, not a property of versions.
         passing = any(words in resolution.output for words in _NOTHING_THERE)
         return KeptResolution(refusal=reason), dated and not passing
@@ -368,30 +397,34 @@ def _ask_uv(resolver: _Resolver, wanted: Sequence[str]) -> tuple[KeptResolution,
 
 
 def _compile(resolver: _Resolver, wanted: Sequence[str]) -> tuple[Resolution, bool]:
-    """Resolve under the policy's date. Sources that give no dates cannot be held to it, which is said.
+    """Resolve under the policy's date, and say whether every file had one.
 
-    What is pinned was judged by whoever pinned it, and may be of any age.
+    What is pinned was judged by whoever pinned it, and may be of any age. So may what comes from a source that
+    gives no dates, which is said.
     """
-    any_age = {text.partition("=")[0] for text in wanted if "==" in text}
-    limit = resolver.policy.exclude_newer
-    for last in (False, True):
+    pinned = {text.partition("=")[0] for text in wanted if "==" in text}
+    undated: frozenset[str] = frozenset()
+    while True:
         resolution = resolver.uv.compile(
             wanted,
             python=resolver.ctx.python,
             sources=resolver.torch.sources,
             torch_source=resolver.torch.source,
-            exclude_newer=limit,
-            any_age=any_age,
+            exclude_newer=resolver.policy.exclude_newer,
+            any_age=pinned | undated,
         )
-        undated = find_undated(resolution.output) if resolution.text is None and limit else ()
-        if not undated or last:
+        found = find_undated(resolution.output) - undated - pinned
+        if resolution.text is not None or not found:
             break
+        undated |= found
+    if undated:
+        names = sorted(undated)
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         resolver.ctx.reporter.warn(
-            f"the source of {', '.join(undated)} does not say when files were uploaded: "
+            f"the source of {', '.join(names[:3])}{more} does not say when files were uploaded: "
             "the newest are taken, however young"
         )
-        limit = None
-    return resolution, limit is not None
+    return resolution, not undated
 
 
 def _check_torch(offer: Offer, locked: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from provision.actions.candidate import BrokenStack, Candidate, inspect_generation
 from provision.actions.context import Context
 from provision.actions.detect import detect
+from provision.actions.lock import refresh_lock
 from provision.actions.settle import settle
 from provision.actions.situation import read_config_text
 from provision.actions.wholeness import find_problem
@@ -65,7 +66,7 @@ def rollback(
     with store.locked(build_holder("provision rollback", ctx.timestamp())):
         settle(ctx, store)
         active = _load_active_number(ctx, store)
-        if number is not None and number == active:
+        if number is not None and number == active and _needs_nothing(store, number):
             return _stay(ctx, store, number)
         can_build = rebuild is not None
         candidate = (
@@ -79,6 +80,7 @@ def rollback(
             _build_broken(ctx, store, plan, rebuild)
             ctx.reporter.step(f"activating generation {plan.target.number}")
             backup = _switch(ctx, store, plan)
+            refresh_lock(ctx)
         except OSError as error:
             place = error.filename or ctx.root
             raise RollbackFailedError(
@@ -101,6 +103,12 @@ def _load_active_number(ctx: Context, store: Store) -> int | None:
     except StateError as error:
         ctx.reporter.warn(error.message)
         return None
+
+
+def _needs_nothing(store: Store, number: int) -> bool:
+    """Whether config.yaml says of the active generation `number` what it wrote."""
+    text = read_config_text(store, store.load_config())
+    return not diff_config(text, store.load_generation(number).config, where=str(store.config_path))
 
 
 def _stay(ctx: Context, store: Store, number: int) -> RolledBack:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from provision.actions.context import Context
 from provision.actions.detect import Detection, detect
 from provision.actions.knowledge import load_catalogue
-from provision.actions.known_locks import load_lock_document
+from provision.actions.known_locks import hash_lock, load_lock_document
 from provision.actions.weights import identify_revision
 from provision.actions.wholeness import find_problem
 from provision.core.config_doc import diff_config, wanted_models
@@ -21,7 +21,7 @@ from provision.core.profiles import choose_profile, judge_profiles
 from provision.core.targets import Target, choose_target, complete_host
 from provision.errors import BadFileError, NoProfileError, StateError
 from provision.model.config import Drift
-from provision.model.facts import Probe
+from provision.model.facts import Host, Probe
 from provision.model.profile import ObstacleKind, Profile, TorchBuild
 from provision.model.smoke import Verdict
 from provision.model.state import GenerationRecord
@@ -112,9 +112,11 @@ def survey(
             python=detection.facts.host.python_version,
             active=None if active is None else active.number,
             config_sha256=hash_bytes(config),
+            lock_sha256=hash_lock(ctx.root),
+            root=str(ctx.root),
         ),
         config_exists=config is not None,
-        is_as_locked=active is None or _is_as_locked(ctx, profile, active),
+        is_as_locked=active is None or _is_as_locked(ctx, profile, detection.facts.host, active),
         production_models=tuple(model.key for model in catalogue.models if model.production),
         target=target,
         assumptions=assumptions,
@@ -122,19 +124,22 @@ def survey(
     )
 
 
-def _is_as_locked(ctx: Context, profile: Profile, active: GenerationRecord) -> bool:
+def _is_as_locked(ctx: Context, profile: Profile, host: Host, active: GenerationRecord) -> bool:
     """Whether the active generation is built of what provision.lock names for its profile and models, if it does.
+
+    A lock for another platform or Python names nothing for this machine.
 
     Raises BadFileError when the lock cannot be read.
     """
     document = load_lock_document(ctx.root)
+    python = ".".join(host.python_version.split(".")[:2])
     if document is None or document.lockfile.profile != profile.name:
+        return True
+    if (document.lockfile.platform, document.lockfile.python) != (host.platform, python):
         return True
     if {model.key for model in document.lockfile.models} != set(active.asked_models):
         return True
-    return {lock.sha256 for lock in document.locks.values()} == {
-        stack.lock_sha256 for stack in active.stacks if not stack.is_users
-    }
+    return {lock.sha256 for lock in document.locks.values()} == {stack.lock_sha256 for stack in active.stacks}
 
 
 def _look_elsewhere(ctx: Context, detection: Detection) -> tuple[Detection, Target | None, tuple[str, ...]]:

@@ -11,10 +11,9 @@ from msgspec import Struct
 from provision.actions.activate import build_record, keeping_state, promote
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
-from provision.actions.known_locks import load_lock_document
-from provision.actions.lock import LockRequest, lock
+from provision.actions.lock import refresh_lock
 from provision.actions.plan import Prepared, plan_stack
-from provision.actions.prospect import Prospect, find_prospect
+from provision.actions.prospect import Prospect, check_current, find_prospect
 from provision.actions.resolve import Policy, ResolvedStack
 from provision.actions.settle import settle
 from provision.actions.smoke import Subject, smoke_stack
@@ -84,17 +83,12 @@ def update(
         prospect = find_prospect(ctx, store, models, policy)
         if not prospect.available or (prospect.tried is not None and not retry):
             return Updated(prospect=prospect, trial=None, generation=prospect.active)
-        if not prospect.current:
-            number = prospect.active.number
-            raise StateError(
-                f"the machine, the profile or a model has changed since generation {number} was verified",
-                hint=f"provision apply {prospect.active.profile}   # verifies anew; then update",
-            )
+        check_current(prospect)
         agree(prospect)
         with keeping_state(ctx):
             updated = _carry_out(ctx, store, prospect)
-    if updated.generation is not prospect.active and load_lock_document(ctx.root) is not None:
-        lock(ctx, LockRequest(from_active=True))
+        if updated.generation is not prospect.active:
+            refresh_lock(ctx)
     return updated
 
 

@@ -16,7 +16,7 @@ from provision.system.resources import find_embedded_model
 from provision.system.store import Store
 
 # What describes an embedded model and is not part of it: a better sentence is no new revision.
-_DOCUMENTS = ("README.md", "evaluation.json")
+DOCUMENTS = ("README.md", "evaluation.json")
 UNPINNED = "unpinned"
 
 
@@ -30,7 +30,7 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
 def identify_revision(ctx: Context, model: ModelSpec) -> str:
     """The revision that `model` is configured at, without fetching anything; UNPINNED where none is known."""
     if model.embedded is not None:
-        return hash_folder(find_embedded_model(ctx.data_dir, model.embedded), leave_out=_DOCUMENTS)
+        return hash_folder(find_embedded_model(ctx.data_dir, model.embedded), leave_out=DOCUMENTS)
     return model.revision or UNPINNED
 
 
@@ -46,7 +46,7 @@ def ensure_weights(ctx: Context, store: Store, model: ModelSpec) -> ModelFiles:
         ctx.reporter.detail(f"{model.repo_id} at {revision[:12]}")
         return ModelFiles(folder=fetch_model(str(model.repo_id), revision, env=ctx.env), revision=revision)
     folder = store.weights_dir / f"{model.embedded}-{revision[:12]}"
-    if not folder.exists() or hash_folder(folder, leave_out=_DOCUMENTS) != revision:
+    if not folder.exists() or hash_folder(folder, leave_out=DOCUMENTS) != revision:
         _copy_whole(find_embedded_model(ctx.data_dir, model.embedded), folder)
     return ModelFiles(folder=folder, revision=revision)
 
@@ -56,7 +56,7 @@ def _copy_whole(source: Path, folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(*_DOCUMENTS))
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(*DOCUMENTS))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except OSError as error:

@@ -190,6 +190,7 @@ def _build_request(
 
 def _show_applied(ctx: Context, applied: Applied, *, output: str, dry_run: bool) -> int:
     failed = applied.failed_models
+    pending = dry_run and applied.plan is not None
     if output == "json":
         generation = applied.generation.number if applied.generation else None
         data = build_plan_data(applied.prepared, ctx.root) | {
@@ -198,10 +199,9 @@ def _show_applied(ctx: Context, applied: Applied, *, output: str, dry_run: bool)
             "dry_run": dry_run,
             "results": build_results_data(applied.generation.smoke) if applied.generation else [],
         }
-        print_envelope(Envelope(command="apply", status="no" if failed else "ok", data=data))
+        print_envelope(Envelope(command="apply", status="no" if failed or pending else "ok", data=data))
     else:
         _print_applied(applied, ctx.root, dry_run=dry_run)
-    pending = dry_run and applied.plan is not None
     return int(ExitCode.NO if failed or pending else ExitCode.OK)
 
 
@@ -233,7 +233,7 @@ def _show_built(ctx: Context, built: Built, *, output: str, dry_run: bool) -> in
             "built": [msgspec.to_builtins(stack) for stack in built.stacks],
             "dry_run": dry_run,
         }
-        print_envelope(Envelope(command="apply", status="no" if failed else "ok", data=data))
+        print_envelope(Envelope(command="apply", status="no" if failed or dry_run else "ok", data=data))
     elif dry_run and built.prepared.plan is not None:
         print_plan(built.prepared.plan, to_stderr=False)
     else:

@@ -59,7 +59,7 @@ def plan_command(
     \b
     provision plan auto
     provision plan auto --paste nvidia-smi.txt   # for another machine, resolved from here
-    provision plan auto --out plan.json && provision apply --plan plan.json
+    provision plan auto --out plan.json; provision apply --plan plan.json
 
     Exits with 0 when there is nothing to do, with 1 when there is.
     """
@@ -77,6 +77,8 @@ def plan_command(
         if prepared.situation.elsewhere:
             raise UsageError("a plan for another machine cannot be applied here", hint="leave --out away")
         save_plan_file(ctx, prepared.plan, plan_path)
+    elif plan_path is not None:
+        ctx.reporter.warn(f"there is nothing to do, so no plan was written to {plan_path}")
     if output == "json":
         status = "ok" if prepared.plan is None else "no"
         print_envelope(Envelope(command="plan", status=status, data=build_plan_data(prepared, ctx.root)))

@@ -61,7 +61,7 @@ def update_command(
     become a new generation; else they are removed and nothing has changed. With --models only the stacks that
     serve those models are made anew.
     """
-    from provision.actions.prospect import find_prospect
+    from provision.actions.prospect import check_current, find_prospect
     from provision.actions.resolve import build_policy
     from provision.actions.update import update
     from provision.system.store import Store
@@ -70,11 +70,8 @@ def update_command(
     policy = build_policy(ctx, exclude_newer)
     if check:
         prospect = find_prospect(ctx, Store(ctx.root), models, policy)
-        if not prospect.current:
-            ctx.reporter.warn(
-                f"the machine, the profile or a model has changed since generation {prospect.active.number} was "
-                f"verified: provision apply {prospect.active.profile} comes first"
-            )
+        if prospect.available:
+            check_current(prospect)
         return _show_prospect(prospect, output=output, retry=retry)
 
     def agree(prospect: Prospect) -> None:

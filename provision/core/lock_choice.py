@@ -61,6 +61,8 @@ def judge_terms(terms: LockTerms, wanted: LockWanted) -> str | None:
         return f"is for Python {', '.join(terms.pythons)}, not for {wanted.python}"
     if reason := _judge_torch(terms, wanted):
         return reason
+    if terms.requirements == wanted.bounded:
+        return None
     more, fewer = (
         sorted(set(wanted.requirements) - set(terms.requirements)),
         sorted(set(terms.requirements) - set(wanted.requirements)),
@@ -106,7 +108,9 @@ def find_requirements(
     asked = [
         requirements
         for preferred in (True, False)
-        for requirements in build_requirements(models, profile, preferred=preferred)
+        for bounds in (None, profile.bounds)
+        if bounds is None or bounds
+        for requirements in build_requirements(models, profile, preferred=preferred, bounds=bounds)
     ]
     return next((requirements for requirements in asked if _answers(versions, requirements)), ())
 

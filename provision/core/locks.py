@@ -63,13 +63,27 @@ def parse_resolution(text: str, tags: Iterable[Tag]) -> tuple[ResolvedWheel, ...
     return tuple(sorted(resolved, key=lambda wheel: wheel.name))
 
 
-# uv's hint: https://docs.astral.sh/uv/concepts/resolution/#dependency-cooldowns
-_FILTERED = re.compile(r"`([^`]+)` was filtered by `exclude-newer`([^\n]*)")
+# https://docs.astral.sh/uv/concepts/resolution/#dependency-cooldowns
+_UNDATED = re.compile(r"^warning: `([^`]+)` is missing an upload date", re.MULTILINE)
 
 
-def find_undated(output: str) -> tuple[str, ...]:
-    """The packages that uv left out for their age although their index does not tell it."""
-    return tuple(name for name, rest in _FILTERED.findall(output) if "was published at" not in rest)
+def find_undated(output: str) -> frozenset[str]:
+    """The packages with files that uv left out because their index does not say when they were uploaded."""
+    return frozenset(name for file in _UNDATED.findall(output) if (name := _read_name(file)))
+
+
+def _read_name(file: str) -> str | None:
+    from packaging.utils import (
+        InvalidSdistFilename,
+        InvalidWheelFilename,
+        parse_sdist_filename,
+        parse_wheel_filename,
+    )
+
+    try:
+        return str((parse_wheel_filename if file.endswith(".whl") else parse_sdist_filename)(file)[0])
+    except (InvalidSdistFilename, InvalidWheelFilename):
+        return None
 
 
 def parse_pins(text: str) -> dict[str, str]:

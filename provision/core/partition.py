@@ -58,9 +58,9 @@ def build_need(model: ModelSpec) -> Need:
 
 
 def can_meet(ranges: Sequence[SpecifierSet]) -> bool:
-    """Whether some version can lie in all of `ranges`; never wrongly False.
+    """Whether some final release can lie in all of `ranges`; which exist is not asked.
 
-    Ranges that meet do so at an end of one of them, or just above it. Which versions exist is not asked.
+    Ranges that meet do so at an end of one of them, or just above it. Pre-releases between two ends are not seen.
     """
     together = SpecifierSet()
     for part in ranges:
@@ -245,7 +245,7 @@ def _read_end(text: str) -> Version:
 
 
 def _list_near(end: Version) -> tuple[Version, ...]:
-    """A version and those just below and above it that are neither its pre- nor its post-release."""
+    """A version and the one just above it that is not its post-release."""
     release = ".".join(str(part) for part in end.release)
     epoch = f"{end.epoch}!" if end.epoch else ""
     return end, Version(f"{epoch}{release}.0.1")

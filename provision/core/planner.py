@@ -72,10 +72,12 @@ def build_basis(
     python: str,
     active: int | None,
     config_sha256: str | None,
+    lock_sha256: str | None,
+    root: str,
 ) -> dict[str, str]:
     """What a plan rests on, by a word for people. A plan is stale when one of them has changed since."""
     models = sorted(models, key=lambda model: model.key)
-    gpus = ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in facts.gpus)
+    gpus = ", ".join(f"{gpu.name} ({gpu.compute_capability}, {gpu.uuid})" for gpu in facts.gpus)
     return {
         "platform": facts.host.platform,
         "Python": python,
@@ -85,16 +87,20 @@ def build_basis(
         "models": f"{', '.join(model.key for model in models)} {_digest([_decide(model) for model in models])}",
         "active generation": str(active or "none"),
         "config.yaml": config_sha256 or "absent",
+        "provision.lock": lock_sha256 or "absent",
+        "folder": root,
     }
 
 
 def compare_basis(planned: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """One clause for everything that is not as it was when the plan was made."""
-    hidden = {"profile", "models", "config.yaml"}
+    hidden = {"profile", "models", "config.yaml", "provision.lock"}
     return [
-        f"{word} changed" if word in hidden else f"{word} was {was}, is {found.get(word, 'unknown')}"
-        for word, was in planned.items()
-        if found.get(word) != was
+        f"{word} changed"
+        if word in hidden
+        else f"{word} was {planned.get(word, 'not told')}, is {found.get(word, 'not known')}"
+        for word in dict.fromkeys([*planned, *found])
+        if found.get(word) != planned.get(word)
     ]
 
 

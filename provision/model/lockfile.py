@@ -90,10 +90,12 @@ class LockDocument(Struct, frozen=True, kw_only=True):
 class LockWanted(Struct, frozen=True, kw_only=True):
     """What a stack has to be locked for. `torch` and `torchvision` are the build's, with or without a label.
 
-    `tag` is the build's: "cpu" takes any, since a CUDA build runs on a CPU too.
+    `tag` is the build's: "cpu" takes any, since a CUDA build runs on a CPU too. `bounded` is what an update asks
+    for in place of `requirements`: a lock that was made for that serves as well.
     """
 
     requirements: tuple[str, ...]
+    bounded: tuple[str, ...] = ()
     platform: str
     python: str
     torch: str

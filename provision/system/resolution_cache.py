@@ -13,6 +13,7 @@ from msgspec import Struct
 from provision.model.packages import Source, StackLock
 from provision.system.files import write_atomic
 
+_KEPT_S = 2 * 24 * 3600.0
 # Raised when what is kept changes its meaning.
 _VERSION = 1
 
@@ -37,11 +38,19 @@ class ResolutionCache(Struct, frozen=True, kw_only=True):
             return None
 
     def save(self, key: str, kept: KeptResolution) -> None:
-        """Keep `kept` where that is possible: a read-only home is no reason to fail."""
+        """Keep `kept` where that is possible: a read-only home is no reason to fail. What is old goes."""
         try:
             write_atomic(self.folder / f"{key}.json", msgspec.json.encode(kept))
+            self._prune()
         except OSError:
             return
+
+    def _prune(self) -> None:
+        """Yesterday's questions are not asked again: the day is part of them."""
+        newest = max(path.stat().st_mtime for path in self.folder.glob("*.json"))
+        for path in self.folder.glob("*.json"):
+            if newest - path.stat().st_mtime > _KEPT_S:
+                path.unlink(missing_ok=True)
 
 
 def find_cache_dir(env: Mapping[str, str]) -> Path | None:

@@ -73,7 +73,7 @@ class Uv(Struct, frozen=True, kw_only=True):
 
         The answer is in pip's format, without hashes: a folder's wheel of gigabytes is not read for it.
         """
-        argv = [*self._compile_argv(python), "--no-deps", *isolate(source)]
+        argv = [*self._compile_argv(python), "--quiet", "--no-deps", *isolate(source)]
         env = self._build_env() | name_only(source) | {"UV_HTTP_RETRIES": "1", "UV_HTTP_TIMEOUT": "10"}
         return self._compile(argv, _render_project(requirements), env, timeout_s=_ASK_LIMIT_S)
 
@@ -94,6 +94,8 @@ class Uv(Struct, frozen=True, kw_only=True):
         """
         project = _render_project(requirements, torch_index=self.find_index(torch_source))
         argv = [*self._compile_argv(python), "--format", "pylock.toml"]
+        # A uv.toml of the user's may say otherwise, for projects of theirs.
+        argv += ["--resolution", "highest", "--prerelease", "if-necessary-or-explicit"]
         if exclude_newer is not None:
             argv += ["--exclude-newer", exclude_newer]
             argv += [f"--exclude-newer-package={name}=false" for name in sorted(set(any_age))]
@@ -168,7 +170,7 @@ class Uv(Struct, frozen=True, kw_only=True):
         return next((value for name, _, value in options if name == "--index-url"), None)
 
     def _compile_argv(self, python: Path) -> list[str]:
-        argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--quiet", "--python", str(python)]
+        argv = [str(self.binary), "pip", "compile", "pyproject.toml", "--python", str(python)]
         if self.target is not None:
             argv += ["--python-platform", self.target[0], "--python-version", self.target[1]]
         return [*argv, "--only-binary", ":all:", "--no-header", "--no-annotate"]
