@@ -140,7 +140,7 @@ def two_stacks(application: Application, tmp_path: Path, monkeypatch: pytest.Mon
 
     for module in ("plan", "update"):
         monkeypatch.setattr(f"provision.actions.{module}.ensure_weights", ensure)
-    monkeypatch.setattr("provision.actions.apply.list_unreadable", lambda *_: ())
+    monkeypatch.setattr("provision.actions.plan.list_unreadable", lambda *_: ())
     application.apply(OTHER, MODEL)
     application.smoked.clear()
     return application

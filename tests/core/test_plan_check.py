@@ -37,7 +37,7 @@ PLAN = Plan(profile="cpu", models=("a",), fingerprint="f", stacks=(STACK,), step
         (PLAN, None),
         (replace(PLAN, stacks=()), "it has no stack"),
         (replace(PLAN, stacks=(replace(STACK, name="../../etc"),)), "'../../etc' is no name of a stack"),
-        (replace(PLAN, stacks=(replace(STACK, name="/tmp/x"),)), "'/tmp/x' is no name of a stack"),
+        (replace(PLAN, stacks=(replace(STACK, name="/abs/x"),)), "'/abs/x' is no name of a stack"),
         (replace(PLAN, stacks=(replace(STACK, name="main\0"),)), "'main\\x00' is no name of a stack"),
         (replace(PLAN, stacks=(STACK, STACK)), "a stack stands twice"),
         (replace(PLAN, models=("a", "b")), "its stacks do not serve each of its models once"),
