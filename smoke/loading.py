@@ -12,12 +12,19 @@ _REPORTED = ("missing_keys", "unexpected_keys", "mismatched_keys")
 
 
 def load_pretrained(
-    auto_class: Any, model_dir: str, *, device: str, dtype: str, attention: str, trust_remote_code: bool
+    auto_class: Any,
+    model_dir: str,
+    *,
+    device: str,
+    dtype: str,
+    attention: str | dict[str, str],
+    trust_remote_code: bool,
 ) -> tuple[Any, dict[str, list[str]]]:
     """The model in `dtype` with `attention`, its weights read straight to `device`, from safetensors only.
 
     Also the names of weights that the files lack, that the architecture lacks, and whose shapes differ; a
-    tied weight that the files hold once is in none of them. Raises what transformers raises.
+    tied weight that the files hold once is in none of them. `attention` is one name for all parts, or a name
+    for each part that it maps, as in `{"text_config": "sdpa"}`. Raises what transformers raises.
     """
     options: dict[str, Any] = {
         choose_dtype_option(transformers.__version__): getattr(torch, dtype),

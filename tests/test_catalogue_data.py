@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -20,19 +21,24 @@ from tests.test_models_docs import list_families
 MODELS = load_data("models", Catalogue).models
 BY_KEY = {model.key: model for model in MODELS}
 FROM_THE_HUB = [model for model in MODELS if model.embedded is None]
+EMBEDDED = [model for model in MODELS if model.embedded is not None]
 CLIENT = Path(__file__).parents[2] / "shared" / "client" / "config_full.yaml"
+EMBEDDED_DIR = Path(__file__).parents[1] / "smoke" / "embedded"
 # GOT-OCR 2.0 with code of its repositories' own: got_ocr_hf is the same model in transformers' own class.
 LEFT_OUT = {"got_ocr", "got_ocr_ucas"}
 # Families that the worker has no module for yet. Adding one makes this test fail: take its name out here.
-PENDING_FAMILIES = {"got_ocr", "dots_ocr", "deepseek_ocr", "deepseek_ocr2", "phi3_vision"}
+PENDING_FAMILIES = {"dots_ocr", "deepseek_ocr", "deepseek_ocr2", "phi3_vision"}
 
 of_the_hub = pytest.mark.parametrize("model", FROM_THE_HUB, ids=lambda model: model.key)
+of_the_embedded = pytest.mark.parametrize("model", EMBEDDED, ids=lambda model: model.key)
 of_all = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.key)
 
 
 def test_the_models_and_where_they_come_from() -> None:
     assert {model.key: model.repo_id for model in MODELS} == {
         "tiny_qwen2_vl": None,
+        "tiny_qwen3_vl": None,
+        "tiny_got_ocr2": None,
         "qwen_vl_2b": "Qwen/Qwen2-VL-2B-Instruct",
         "qwen_vl_7b": "Qwen/Qwen2-VL-7B-Instruct",
         "qwen3_vl_2b": "Qwen/Qwen3-VL-2B-Instruct",
@@ -89,18 +95,37 @@ def test_sizes_agree(model: ModelSpec) -> None:
     assert (model.weights_bytes, model.vram_bytes) == (model.parameters * 2, model.parameters * 2)
 
 
-def test_the_embedded_models_file_is_its_weights_and_a_header() -> None:
-    model = BY_KEY["tiny_qwen2_vl"]
-    folder = Path(__file__).parents[1] / "smoke" / "embedded" / str(model.embedded)
+def test_every_embedded_folder_is_in_the_catalogue() -> None:
+    folders = {path.name for path in EMBEDDED_DIR.iterdir() if path.is_dir()}
+    assert folders == {model.key for model in EMBEDDED} == {str(model.embedded) for model in EMBEDDED}
+
+
+@of_the_embedded
+def test_the_embedded_models_file_is_its_weights_and_a_header(model: ModelSpec) -> None:
+    folder = EMBEDDED_DIR / str(model.embedded)
     assert model.weights_bytes == (folder / "model.safetensors").stat().st_size
-    assert model.vram_bytes is not None
+    assert model.parameters is not None
+    assert model.vram_bytes == 2 * model.parameters
     assert 0 < model.weights_bytes - model.vram_bytes < 10_000
+
+
+@of_the_embedded
+def test_the_embedded_model_is_asked_as_it_was_evaluated(model: ModelSpec) -> None:
+    """The prompt and the architecture of the run that its card shows."""
+    folder = EMBEDDED_DIR / str(model.embedded)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    record = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    assert config["model_type"] == model.model_type
+    assert model.generation.prompt in {run["prompt"] for run in record["evaluations"]}
+    assert not model.production
 
 
 @pytest.mark.parametrize(
     ("key", "layers", "heads", "width"),
     [
         ("tiny_qwen2_vl", 3, 2, 32),
+        ("tiny_qwen3_vl", 3, 2, 32),
+        ("tiny_got_ocr2", 3, 2, 32),
         ("qwen_vl_2b", 28, 2, 128),
         ("qwen_vl_7b", 28, 4, 128),
         ("qwen3_vl_2b", 28, 8, 128),
@@ -122,7 +147,9 @@ def test_what_a_token_adds_is_keys_and_values_of_every_layer(
 @pytest.mark.parametrize(
     ("key", "runs", "refuses"),
     [
-        ("tiny_qwen2_vl", ("5.18.0", "5.22.2", "5.23.0"), ("5.17.0",)),
+        ("tiny_qwen2_vl", ("5.18.0", "5.22.2", "5.23.0"), ("5.17.0", "6.0.0")),
+        ("tiny_qwen3_vl", ("5.18.0", "5.22.2", "5.23.0"), ("5.17.0", "6.0.0")),
+        ("tiny_got_ocr2", ("4.57.6", "5.22.2", "5.23.0"), ("4.57.5", "6.0.0")),
         ("qwen_vl_2b", ("4.57.6", "5.22.2"), ("4.51.3", "6.0.0")),
         ("qwen3_vl_8b", ("4.57.6", "5.22.2"), ("4.57.0", "4.47.1")),
         ("got_ocr_hf", ("4.57.6", "5.23.0"), ("4.48.3",)),

@@ -89,7 +89,9 @@ def check_config(text: str, *, where: str = "config.yaml") -> None:
 def _build_edits(target: Target) -> dict[str, Edit]:
     entries: dict[str, Edit] = {}
     for key, values in target.entries.items():
-        entries[key] = Into({name: Put(value) for name, value in values.items()})
+        entries[key] = Into(
+            {name: Remove() if value is None else Put(value) for name, value in values.items()}
+        )
     for key in target.gone:
         entries[key] = Remove()
     section = Put(target.section, SECTION_COMMENT)

@@ -30,6 +30,7 @@ NOT_SELECTED = "no longer among the models that provision was asked for"
 
 # Newer releases of transformers call `torch_dtype` so; where an entry has it, the two must not contradict.
 _DTYPE = "dtype"
+_ATTENTION = "attn_implementation"
 
 
 class Document(Struct, frozen=True):
@@ -45,7 +46,7 @@ class Document(Struct, frozen=True):
 class Target(Struct, frozen=True):
     """What shall stand there: the owned keys of each entry, and the section. The entries `gone` go."""
 
-    entries: dict[str, dict[str, str | int | bool]]
+    entries: dict[str, dict[str, str | int | bool | None]]
     gone: tuple[str, ...]
     section: dict[str, object]
 
@@ -138,8 +139,11 @@ def _is_ours(document: Document, key: str) -> bool:
     return pair is not None and not has_comment(document.text, pair)
 
 
-def _build_entry(entry: ModelEntry, found: object) -> dict[str, str | int | bool]:
+def _build_entry(entry: ModelEntry, found: object) -> dict[str, str | int | bool | None]:
     values = {name: value for name in OWNED_KEYS if (value := getattr(entry, name)) is not None}
+    if isinstance(found, dict) and _ATTENTION in found:
+        # A name that stands there was not verified, and may be one that the model's class refuses.
+        values[_ATTENTION] = entry.attn_implementation
     if isinstance(found, dict) and _DTYPE in found:
         values[_DTYPE] = entry.torch_dtype
     return {name: str(value) if isinstance(value, str) else value for name, value in values.items()}

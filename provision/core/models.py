@@ -61,11 +61,12 @@ def find_model(key: str, catalogue: Catalogue) -> ModelSpec:
 def find_family(model_type: str | None, catalogue: Catalogue, *, where: str) -> ModelSpec:
     """A catalogue entry for the architecture that a config.json names: how to load and ask such a model.
 
-    Raises UsageError when none of the known models has that architecture.
+    The first meant for production, else the first: an embedded model is asked for fewer tokens than a real page
+    takes. Raises UsageError when none of the known models has that architecture.
     """
-    for model in catalogue.models:
-        if model.model_type == model_type:
-            return model
+    matching = [model for model in catalogue.models if model.model_type == model_type]
+    if matching:
+        return next((model for model in matching if model.production), matching[0])
     known = ", ".join(sorted({model.model_type for model in catalogue.models}))
     raise UsageError(f"{where}: model_type {model_type!r} is none that can be smoked", hint=f"known: {known}")
 

@@ -20,7 +20,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     """The owned keys of `models.<key>`. None means that `provision` has no say: what stands there stays.
 
     `precision` is the application's short name (`bf16`), `torch_dtype` torch's (`bfloat16`). The token and
-    context lengths are in tokens, the image limits in pixels.
+    context lengths are in tokens, the image limits in pixels. `attn_implementation` is one name, which
+    `from_pretrained` takes; None where the model's parts differ, which no one name says.
     """
 
     key: str
@@ -28,7 +29,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     model_path: str
     precision: str
     torch_dtype: str
-    attn_implementation: str
+    attn_implementation: str | None = None
     use_flash_attention: bool
     device_map: str
     trust_remote_code: bool

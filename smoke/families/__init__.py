@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-_MODULES = {"qwen_vl": "smoke.families.qwen_vl"}
+_MODULES = {"got_ocr": "smoke.families.got_ocr", "qwen_vl": "smoke.families.qwen_vl"}
 
 
 class Family(Protocol):

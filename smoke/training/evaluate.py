@@ -16,14 +16,15 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
+from smoke import measure
 from smoke.families import load_family
 from smoke.pages import grid
 from smoke.reading import ModelReader
 from smoke.training.evaluation_pages import EvaluationPage, draw_evaluation_pages
+from smoke.training.registry import ARCHITECTURES, Architecture
 
-PROMPT = "Read the text."
 MAX_NEW_TOKENS = 160
-WRONG_KEPT = 5
+WRONG_KEPT = 20
 
 
 class Reading(NamedTuple):
@@ -49,21 +50,35 @@ def count_edits(expected: str, read: str) -> int:
     return previous[-1]
 
 
+def find_architecture(model_dir: Path) -> Architecture:
+    """The one of which `model_dir` is a trained model, by its config.json. Raises LookupError."""
+    wanted = _read_model_type(model_dir)
+    for architecture in ARCHITECTURES.values():
+        if _read_model_type(architecture.folder) == wanted:
+            return architecture
+    raise LookupError(f"{model_dir}: no embedded model is of the type {wanted!r}")
+
+
+def _read_model_type(model_dir: Path) -> str:
+    return str(json.loads((model_dir / "config.json").read_text(encoding="utf-8"))["model_type"])
+
+
 def run_evaluation(
-    model_dir: Path, pages: list[EvaluationPage], *, attention: str, device: str, prompt: str
+    model_dir: Path, pages: list[EvaluationPage], *, family: str, attention: str, device: str, prompt: str
 ) -> dict[str, Any]:
     """Loads the model in bf16, reads the pages one by one with the worker's own code, and returns the run."""
-    family = load_family("qwen_vl")
-    processor = family.load_processor(str(model_dir))
-    model, loading = family.load_model(str(model_dir), device=device, dtype="bfloat16", attention=attention)
+    module = load_family(family)
+    processor = module.load_processor(str(model_dir))
+    model, loading = module.load_model(str(model_dir), device=device, dtype="bfloat16", attention=attention)
     if any(loading.values()):
         raise RuntimeError(f"the weights do not fit the architecture: {loading}")
-    reader = ModelReader(family, processor, model, prompt=prompt, max_new_tokens=MAX_NEW_TOKENS)
+    reader = ModelReader(module, processor, model, prompt=prompt, max_new_tokens=MAX_NEW_TOKENS)
     reader.read("warm-up", grid.render_grid(pages[0].lines))
     started = time.monotonic()
     readings = [Reading(page, reader.read(page.kind, grid.render_grid(page.lines))["text"]) for page in pages]
     seconds = time.monotonic() - started
-    return build_environment(device, model) | build_scores(readings, seconds) | {"prompt": prompt}
+    empty = {"prompt": prompt, "empty_page": reader.read("empty", grid.render_grid([]))["text"]}
+    return build_environment(device, model) | build_scores(readings, seconds) | empty
 
 
 def build_environment(device: str, model: Any) -> dict[str, Any]:
@@ -71,11 +86,12 @@ def build_environment(device: str, model: Any) -> dict[str, Any]:
     on_gpu = device.startswith("cuda")
     instructions, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
     cpu = f"{platform.machine()} CPU ({instructions}, {threads} thread{'' if threads == 1 else 's'})"
+    found = measure.describe_model(model)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": torch.cuda.get_device_name() if on_gpu else cpu,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "attention": model.config._attn_implementation,
+        "dtype": found["dtype"],
+        "attention": found["attention"],
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": find_version("torchvision"),
@@ -123,21 +139,27 @@ def render_run(run: dict[str, Any]) -> str:
 
 def main() -> int:
     """Evaluates with each attention asked for; exit code 1 when fewer pages than `--least` are exact."""
-    parser = argparse.ArgumentParser(description="Evaluate the embedded model.")
+    parser = argparse.ArgumentParser(description="Evaluate an embedded model.")
     parser.add_argument("model_dir", type=Path)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--attention", nargs="+", default=["eager", "sdpa"])
     parser.add_argument("--pages", type=int, default=300)
-    parser.add_argument("--prompt", default=PROMPT)
+    parser.add_argument("--prompt", help="what the model is told; the one of its card unless given")
     parser.add_argument("--least", type=float, default=0.98, help="share of pages that must be exact")
     parser.add_argument("--output", type=Path, help="a JSON file for the runs")
     options = parser.parse_args()
+    architecture = find_architecture(options.model_dir)
     pages = draw_evaluation_pages(options.pages)
     weights = hashlib.sha256((options.model_dir / "model.safetensors").read_bytes()).hexdigest()
     runs = []
     for attention in options.attention:
         run = run_evaluation(
-            options.model_dir, pages, attention=attention, device=options.device, prompt=options.prompt
+            options.model_dir,
+            pages,
+            family=architecture.family,
+            attention=attention,
+            device=options.device,
+            prompt=architecture.prompt if options.prompt is None else options.prompt,
         )
         runs.append(run | {"weights_sha256": weights})
         print(render_run(run), flush=True)

@@ -43,11 +43,11 @@ class PageSource:
     def __init__(self, device: str) -> None:
         self._device = device
         self._atlas = build_atlas().to(device)
-        ids = vocabulary.build_vocabulary()
         byte_ids = vocabulary.build_byte_ids()
         self._token_of_character = torch.tensor([byte_ids[ord(c)] for c in grid.CHARACTERS], device=device)
         self._newline = byte_ids[ord("\n")]
-        self._end = ids[vocabulary.TURN_END]
+        # Both families end a turn with this token, at the same place of their vocabularies.
+        self._end = vocabulary.build_vocabulary()[vocabulary.TURN_END]
 
     def draw(self, pages: int, seed: int) -> PageBatch:
         """A batch of `pages` pages."""

@@ -1,18 +1,11 @@
-"""Conversations for training, so that the model reads the page whatever it is told."""
+"""Random instructions for training, so that a model reads the page whatever it is told. No torch needed."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from smoke.pages import grid
-from smoke.training import vocabulary
-from smoke.training.architecture import IMAGE_TOKENS, PATCH_COLUMNS, PATCH_ROWS
 
 Message = dict[str, Any]
 
@@ -33,34 +26,6 @@ _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _FOREIGN = "".join(
     chr(code) for start in (0xC0, 0x410, 0x3041, 0x4E00, 0x8A00) for code in range(start, start + 64)
 )
-
-
-class PromptSource:
-    """Token ids and positions of random prompts, through the embedded folder's own template and tokenizer."""
-
-    def __init__(self, model: Any, model_dir: Path) -> None:
-        from transformers import AutoTokenizer
-
-        self._model = model
-        self._tokenizer = AutoTokenizer.from_pretrained(model_dir)
-        self._template = (model_dir / "chat_template.jinja").read_text(encoding="utf-8")
-        self._image_id = vocabulary.build_vocabulary()[vocabulary.IMAGE_PAD]
-
-    def draw(self, seed: int, answer_tokens: int) -> tuple[Tensor, Tensor]:
-        """The prompt's ids (tokens,) and positions (3, tokens + answer_tokens) with an answer after it."""
-        messages = draw_messages(Random(seed))
-        text = self._tokenizer.apply_chat_template(
-            messages, chat_template=self._template, add_generation_prompt=True, tokenize=False
-        )
-        text = text.replace(vocabulary.IMAGE_PAD, vocabulary.IMAGE_PAD * IMAGE_TOKENS)
-        prompt = self._tokenizer(text, return_tensors="pt").input_ids[0]
-        ids = functional.pad(prompt, (0, answer_tokens))[None]
-        positions, _ = self._model.model.get_rope_index(
-            ids,
-            mm_token_type_ids=(ids == self._image_id).int(),
-            image_grid_thw=torch.tensor([[1, PATCH_ROWS, PATCH_COLUMNS]]),
-        )
-        return prompt, positions[:, 0]
 
 
 def draw_messages(random: Random) -> list[Message]:

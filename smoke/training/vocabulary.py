@@ -1,7 +1,8 @@
-"""The embedded model's vocabulary: 256 bytes in the order of Qwen's own, then Qwen2-VL's special tokens."""
+"""The embedded models' vocabularies: 256 bytes in the order of Qwen's own, then each family's special tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 END_OF_TEXT = "<|endoftext|>"
@@ -12,8 +13,12 @@ VISION_END = "<|vision_end|>"
 VISION_PAD = "<|vision_pad|>"
 IMAGE_PAD = "<|image_pad|>"
 VIDEO_PAD = "<|video_pad|>"
+GOT_IMAGE_START = "<img>"
+GOT_IMAGE_END = "</img>"
+GOT_IMAGE_PAD = "<imgpad>"
 
-SPECIAL_TOKENS = (
+# Qwen2-VL's and Qwen3-VL's.
+QWEN_TOKENS = (
     END_OF_TEXT,
     TURN_START,
     TURN_END,
@@ -23,6 +28,8 @@ SPECIAL_TOKENS = (
     IMAGE_PAD,
     VIDEO_PAD,
 )
+# Of GOT-OCR 2.0's own, those that its processor writes and the two that end a text.
+GOT_TOKENS = (END_OF_TEXT, TURN_START, TURN_END, GOT_IMAGE_START, GOT_IMAGE_END, GOT_IMAGE_PAD)
 
 
 def build_byte_alphabet() -> dict[int, str]:
@@ -36,30 +43,30 @@ def build_byte_alphabet() -> dict[int, str]:
     return {byte: chr(byte) for byte in printing} | {byte: chr(256 + n) for n, byte in enumerate(others)}
 
 
-def build_vocabulary() -> dict[str, int]:
+def build_vocabulary(special_tokens: Sequence[str] = QWEN_TOKENS) -> dict[str, int]:
     """Token to id: the bytes from 0, the special tokens from 256."""
-    tokens = (*build_byte_alphabet().values(), *SPECIAL_TOKENS)
+    tokens = (*build_byte_alphabet().values(), *special_tokens)
     return {token: index for index, token in enumerate(tokens)}
 
 
 def build_byte_ids() -> list[int]:
-    """The token id of each byte, by byte value."""
+    """The token id of each byte, by byte value; it is the same in every vocabulary."""
     vocabulary = build_vocabulary()
     alphabet = build_byte_alphabet()
     return [vocabulary[alphabet[byte]] for byte in range(256)]
 
 
-def build_tokenizer() -> dict[str, Any]:
+def build_tokenizer(special_tokens: Sequence[str] = QWEN_TOKENS) -> dict[str, Any]:
     """The content of `tokenizer.json`: one token per byte of UTF-8, so that no text is unknown.
 
     Byte-level BPE with no merges; normalisation and decoding are those of Qwen2's own tokenizer.
     """
-    vocabulary = build_vocabulary()
+    vocabulary = build_vocabulary(special_tokens)
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_build_added_token(vocabulary[token], token) for token in SPECIAL_TOKENS],
+        "added_tokens": [_build_added_token(vocabulary[token], token) for token in special_tokens],
         "normalizer": {"type": "NFC"},
         "pre_tokenizer": _build_byte_level(add_prefix_space=False, use_regex=False),
         "post_processor": None,
@@ -73,7 +80,7 @@ def build_tokenizer() -> dict[str, Any]:
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": False,
-            "vocab": {token: index for token, index in vocabulary.items() if token not in SPECIAL_TOKENS},
+            "vocab": {token: index for token, index in vocabulary.items() if token not in special_tokens},
             "merges": [],
         },
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from provision.core.config_doc import HEADER, check_config, configured_models, diff_config, merge_config
 from provision.errors import BadFileError, ProvisionError
@@ -330,3 +331,23 @@ def _until(lines, wanted):
         yield line
         if line == wanted:
             return
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_an_attention_that_nobody_verified_goes(flow: bool) -> None:
+    """GOT-OCR2's parts take different ones, and the name that an application had would be refused."""
+    before = (
+        "models: {a: {attn_implementation: sdpa, mine: 1}}\n"
+        if flow
+        else "models:\n  a:\n    attn_implementation: sdpa  # everywhere\n    mine: 1\n"
+    )
+    patch = build_patch("a", generation=3)
+    patch = replace(patch, entries=(build_entry("a", attn_implementation=None),))
+    after = merge_config(before, patch)
+    entry = yaml.safe_load(after)["models"]["a"]
+    assert ("attn_implementation" in entry, entry["mine"]) == (False, 1)
+    assert merge_config(after, patch) == after
+    assert diff_config(after, patch) == ()
+    assert [item.key_path for item in diff_config(before, patch) if "attn" in item.key_path] == [
+        "models.a.attn_implementation"
+    ]

@@ -92,10 +92,21 @@ def test_stacks_are_called_by_what_sets_them_apart() -> None:
 
 
 def test_a_folder_is_asked_as_its_architecture_is() -> None:
-    assert find_family("qwen2_vl", CATALOGUE, where="config.json").family == "qwen_vl"
+    found = {
+        model_type: find_family(model_type, CATALOGUE, where="config.json").key
+        for model_type in ("qwen2_vl", "qwen3_vl", "got_ocr2")
+    }
+    assert found == {"qwen2_vl": "qwen_vl_2b", "qwen3_vl": "qwen3_vl_2b", "got_ocr2": "got_ocr_hf"}
     with pytest.raises(UsageError) as caught:
         find_family("bert", CATALOGUE, where="x/config.json")
     assert caught.value.message == "x/config.json: model_type 'bert' is none that can be smoked"
+
+
+def test_a_folder_of_an_architecture_that_only_a_test_model_has_is_asked_as_that_one() -> None:
+    tests_only = Catalogue(
+        schema=1, models=tuple(model for model in CATALOGUE.models if not model.production)
+    )
+    assert find_family("qwen3_vl", tests_only, where="config.json").key == "tiny_qwen3_vl"
 
 
 def test_every_revision_is_a_whole_commit() -> None:

@@ -265,7 +265,11 @@ def test_a_flood_of_output_is_bounded(result):
 @pytest.mark.parametrize(
     ("model", "kind", "message"),
     [
-        ("unknown-family", "UnknownFamilyError", "there is no model family 'phlogiston'; known: qwen_vl"),
+        (
+            "unknown-family",
+            "UnknownFamilyError",
+            "there is no model family 'phlogiston'; known: got_ocr, qwen_vl",
+        ),
         ("missing", "FileNotFoundError", "there is no folder /.*/nowhere"),
         ("no-model", "FileNotFoundError", "/.* holds no config.json, so it is no model"),
         ("too-long", "ValueError", "line 1 has 33 characters, .*"),
