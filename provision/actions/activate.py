@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from provision.actions.build import name_stack_dir
 from provision.actions.configure import build_config_patch
 from provision.actions.context import Context
+from provision.actions.lock_stack import ResolvedStack
 from provision.actions.plan import Prepared
-from provision.actions.resolve import ResolvedStack
 from provision.actions.situation import read_config_text
 from provision.actions.weights import ModelFiles
 from provision.core.config_doc import merge_config

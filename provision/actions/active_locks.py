@@ -7,9 +7,11 @@ from pathlib import Path
 
 from provision.actions.candidate import load_stack_lock
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedSet, ResolvedStack, build_uv, load_package_settings
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.resolve import ResolvedSet
 from provision.actions.situation import Situation
 from provision.actions.torch_source import TorchChoice, choose_torch
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.core.lock_text import parse_lock_text
 from provision.core.models import StackSpec
 from provision.model.packages import StackLock

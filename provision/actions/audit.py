@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from provision.actions.context import Context
 from provision.actions.known_locks import load_lock_document
-from provision.actions.lock import load_kept_lock
-from provision.actions.resolve import load_package_settings
+from provision.actions.locked_stacks import load_kept_lock
+from provision.actions.uv_setup import load_package_settings
 from provision.core.audit import (
     AuditSubject,
     Verdict,
@@ -23,13 +25,18 @@ from provision.system.store import Store
 from provision.system.uv import find_uv
 from provision.system.vulnerabilities import ask_osv, ask_pypi
 
+_SERVICE_HINT = "provision audit --service-url https://HOST   # one that this machine may ask without a login"
+
 
 def audit(ctx: Context, *, use_lockfile: bool = False, service_url: str | None = None) -> Audit:
     """Ask OSV, and PyPI for what OSV could not be asked about. What nobody answers is a value.
 
     `service_url` is a service that speaks OSV's protocol, to be asked in its place. Raises UsageError when
-    there is nothing to audit, BadFileError or StateError when it cannot be read.
+    there is nothing to audit or the address may not be used, BadFileError or StateError when what is to be audited
+    cannot be read.
     """
+    if service_url is not None:
+        _check_service(service_url)
     subject, subjects = _find_subjects(ctx, use_lockfile=use_lockfile)
     answered: dict[str, None] = {}
     verdicts: dict[str, dict[str, Verdict]] = {}
@@ -37,6 +44,24 @@ def audit(ctx: Context, *, use_lockfile: bool = False, service_url: str | None =
         ctx.reporter.step(f"asking about {len(stack.lock.wheels)} packages of stack {stack.name}")
         verdicts[stack.name] = _ask(ctx, build_question(stack.lock), service_url, answered)
     return Audit(subject=subject, services=tuple(answered), packages=build_packages(subjects, verdicts))
+
+
+def _check_service(service_url: str) -> None:
+    """Raise UsageError for a login in the address: uv and pip-audit take it as an argument, for all to read."""
+    try:
+        parts = urlsplit(service_url)
+    except ValueError as error:
+        raise UsageError(f"--service-url is no address: {error}", hint=_SERVICE_HINT) from error
+    if "@" in parts.netloc:
+        raise UsageError(
+            "--service-url (PROVISION_OSV_URL) holds a login, which would stand on a command line for all to read",
+            hint=_SERVICE_HINT,
+        )
+    # What it says is not repeated: without a scheme, a login in it is not told from the rest.
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise UsageError(
+            "--service-url (PROVISION_OSV_URL) does not begin with https://HOST", hint=_SERVICE_HINT
+        )
 
 
 def _find_subjects(ctx: Context, *, use_lockfile: bool) -> tuple[str, tuple[AuditSubject, ...]]:

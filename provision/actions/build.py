@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedStack, build_uv, load_package_settings
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.actions.wholeness import check_stack
 from provision.core.install_progress import InstallProgress
 from provision.errors import StateError

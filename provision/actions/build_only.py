@@ -12,8 +12,8 @@ from provision.actions.activate import build_stack_record, keeping_state
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
 from provision.actions.knowledge import load_catalogue
+from provision.actions.lock_stack import ResolvedStack
 from provision.actions.plan import Prepared, Request, prepare
-from provision.actions.resolve import ResolvedStack
 from provision.actions.settle import settle
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.verify import verify_imports

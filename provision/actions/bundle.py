@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,11 +14,13 @@ from provision import __version__
 from provision.actions.bundle_parts import Part, collect_weights, collect_wheels, estimate_weights
 from provision.actions.bundle_tool import collect_tool
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedStack, build_policy, resolve_models
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.package_policy import build_policy
+from provision.actions.resolve import resolve_models
 from provision.actions.situation import Situation, survey
 from provision.core.bundle import README_MEMBER, TOOL_DIR, build_readme, find_problem, render_manifest
 from provision.core.bundle_target import LockedFile, describe_gpus
-from provision.errors import StateError, UsageError
+from provision.errors import StateError
 from provision.model.bundle import (
     BundledModel,
     BundledStack,
@@ -27,7 +30,8 @@ from provision.model.bundle import (
     Member,
 )
 from provision.model.facts import Probe
-from provision.system.bundle import check_destination, compute_archive_bytes, write_bundle
+from provision.system.bundle import compute_archive_bytes
+from provision.system.bundle_writer import check_destination, write_bundle
 from provision.system.resolution_cache import find_cache_dir
 from provision.system.spaces import find_spaces
 from provision.system.store import Store
@@ -207,8 +211,6 @@ def _describe_stack(stack: ResolvedStack, files: Mapping[str, Sequence[LockedFil
 
 def _check_space(plan: BundlePlan, path: Path) -> None:
     """The wheels are kept beside the archive: what they need is counted per file system."""
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such folder", hint=f"mkdir -p {path.parent}")
     kept_bytes = sum(file.stat().st_size for file in plan.wheels_dir.glob("*") if file.is_file())
     needs = {"bundle": plan.content_bytes, "wheels": max(0, plan.wheels_bytes - kept_bytes)}
     spaces = find_spaces({"bundle": path.parent.resolve(), "wheels": plan.wheels_dir})
@@ -219,5 +221,5 @@ def _check_space(plan: BundlePlan, path: Path) -> None:
             raise StateError(
                 f"{here[0].path} has {here[0].free_bytes / 1e9:.1f} GB free, "
                 f"the bundle and what is fetched for it need {needed_bytes / 1e9:.1f} GB",
-                hint=f"df -h {here[0].path}   # PROVISION_CACHE_DIR names another place for the wheels",
+                hint=f"df -h {quote(str(here[0].path))}   # PROVISION_CACHE_DIR names another place for the wheels",
             )

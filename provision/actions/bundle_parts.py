@@ -12,9 +12,10 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedStack, build_uv, load_package_settings
+from provision.actions.lock_stack import ResolvedStack
 from provision.actions.torch_source import hide_location
-from provision.actions.weights import identify_revision
+from provision.actions.uv_setup import build_uv, load_package_settings
+from provision.actions.weights import DOCUMENTS, identify_revision
 from provision.core.bundle import WHEELS_DIR
 from provision.core.bundle_target import LockedFile, choose_files
 from provision.core.targets import Target, list_tags
@@ -32,8 +33,6 @@ from provision.system.wheel_server import Access
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-# What describes an embedded model and is not part of it, as in actions/weights.
-_DOCUMENTS = ("README.md", "evaluation.json")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -159,7 +158,7 @@ def collect_weights(ctx: Context, model: ModelSpec) -> tuple[BundledModel, list[
         names = sorted(list_sizes(folder))
     else:
         folder = find_embedded_model(ctx.data_dir, model.embedded)
-        names = [name for name in sorted(list_sizes(folder)) if Path(name).name not in _DOCUMENTS]
+        names = [name for name in sorted(list_sizes(folder)) if Path(name).name not in DOCUMENTS]
     return bundled, [_build_weights_part(f"{bundled.folder}/{name}", folder / name) for name in names]
 
 

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 from provision.actions.bundle_parts import Part, fetch_parts, list_target_tags
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedStack, build_uv, load_package_settings
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.core.bundle import TOOL_DIR
 from provision.core.bundle_target import LockedFile, choose_files
 from provision.core.locks import build_lock, find_undated, parse_resolution
 from provision.core.targets import Target
 from provision.errors import ToolError
 from provision.model.bundle import Member
-from provision.model.packages import PackageSettings, SourceKind
-from provision.system.run import run
 from provision.system.uv import Resolution, find_uv
+from provision.system.wheel_build import Built, build_wheel
 
-_BUILD_LIMIT_S = 300.0
-_OPTIONS = {
-    SourceKind.INDEX: "--default-index",
-    SourceKind.EXTRA_INDEX: "--index",
-    SourceKind.FIND_LINKS: "--find-links",
-}
+_Answer = TypeVar("_Answer")
 
 
 def collect_tool(
@@ -34,11 +30,11 @@ def collect_tool(
 ) -> list[Part]:
     """The wheels below `tool/`; none, with a warning, where they cannot be made: the bundle is of use without.
 
-    Packages come from the sources of `stack`, none uploaded after `exclude_newer` where they tell it. Raises
-    DownloadError when one that was found cannot be fetched.
+    Packages come from the sources of `stack`, none uploaded after `exclude_newer` where they tell it, as does
+    what building needs. Raises DownloadError when one that was found cannot be fetched.
     """
     try:
-        own = _build_own_wheel(ctx)
+        own = _build_own_wheel(ctx, exclude_newer)
         files = _resolve_needs(ctx, stack, target, exclude_newer)
     except ToolError as error:
         ctx.reporter.warn(f"provision itself is not packed: {error.message}")
@@ -46,39 +42,53 @@ def collect_tool(
     return [own, *fetch_parts(ctx, files, [stack], folder, TOOL_DIR)]
 
 
-def _build_own_wheel(ctx: Context) -> Part:
+def _build_own_wheel(ctx: Context, exclude_newer: str | None) -> Part:
     """A wheel of the folder that this tool runs from, made with the user's sources of packages."""
     if not (ctx.data_dir / "pyproject.toml").is_file():
         raise ToolError(f"it does not run from its sources, which {ctx.data_dir} is not")
-    settings = load_package_settings(ctx)
     with tempfile.TemporaryDirectory(prefix="provision-tool-") as work:
-        argv = [str(find_uv()), "build", "--wheel", "--quiet", "--no-config", "--python", str(ctx.python)]
-        argv += [*list_source_options(settings), "--out-dir", work, str(ctx.data_dir)]
-        done = run(argv, timeout_s=_BUILD_LIMIT_S, env=_build_env(settings, ctx.env))
-        built = next(Path(work).glob("*.whl"), None)
-        if built is None:
-            raise ToolError("uv cannot build it", output=done.stderr)
-        data, name = built.read_bytes(), built.name
+
+        def ask(any_age: frozenset[str]) -> Built:
+            return build_wheel(
+                find_uv(),
+                ctx.data_dir,
+                Path(work),
+                python=ctx.python,
+                env=ctx.env,
+                settings=load_package_settings(ctx),
+                exclude_newer=exclude_newer,
+                any_age=any_age,
+            )
+
+        built = _ask_dated(ctx, ask, lambda built: None if built.path else built.output)
+        if built.path is None:
+            raise ToolError("uv cannot build it", output=built.output)
+        data, name = built.path.read_bytes(), built.path.name
     digest = hashlib.sha256(data).hexdigest()
     return Part(member=Member(name=f"{TOOL_DIR}/{name}", size_bytes=len(data), sha256=digest), content=data)
 
 
-def list_source_options(settings: PackageSettings) -> list[str]:
-    """pip's sources as `uv build` takes them, which fetches what building needs."""
-    argv = ["--index-strategy", "unsafe-best-match", *(["--no-index"] if settings.no_index else [])]
-    for source in settings.sources:
-        if source.location is not None and source.kind in _OPTIONS:
-            argv += [_OPTIONS[source.kind], source.location]
-    return argv
+def _ask_dated(
+    ctx: Context, ask: Callable[[frozenset[str]], _Answer], find_complaint: Callable[[_Answer], str | None]
+) -> _Answer:
+    """What `ask` answers, told the packages whose sources give no dates: they cannot be held to one, which is said.
 
-
-def _build_env(settings: PackageSettings, env: Mapping[str, str]) -> dict[str, str]:
-    told = dict(env)
-    if settings.certificate:
-        told.setdefault("SSL_CERT_FILE", settings.certificate)
-    if settings.proxy:
-        told.setdefault("ALL_PROXY", settings.proxy)
-    return told | {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
+    `find_complaint` gives the words of an answer that failed. Each round names a package more, so it ends.
+    """
+    undated: frozenset[str] = frozenset()
+    while True:
+        answer = ask(undated)
+        complaint = find_complaint(answer)
+        found = frozenset[str]() if complaint is None else find_undated(complaint) - undated
+        if not found:
+            break
+        undated |= found
+    if undated and complaint is None:
+        ctx.reporter.warn(
+            f"the source of {', '.join(sorted(undated))} does not say when files were uploaded: "
+            "for provision itself the newest are taken, however young"
+        )
+    return answer
 
 
 def _resolve_needs(
@@ -89,18 +99,17 @@ def _resolve_needs(
     with tempfile.TemporaryDirectory(prefix="provision-tool-") as work:
         uv = build_uv(ctx, load_package_settings(ctx), Path(work), target)
 
-        def ask(limit: str | None) -> Resolution:
+        def ask(any_age: frozenset[str]) -> Resolution:
             return uv.compile(
                 needs,
                 python=ctx.python,
                 sources=stack.sources,
                 torch_source=stack.torch_source,
-                exclude_newer=limit,
+                exclude_newer=exclude_newer,
+                any_age=any_age,
             )
 
-        answer = ask(exclude_newer)
-        if answer.text is None and exclude_newer and find_undated(answer.output):
-            answer = ask(None)
+        answer = _ask_dated(ctx, ask, lambda answer: answer.output if answer.text is None else None)
     if answer.text is None:
         raise ToolError("what it needs is not found for that machine", output=answer.output)
     lock = build_lock(parse_resolution(answer.text, list_target_tags(target)), {})

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from provision.actions.context import Context
-from provision.actions.resolve import build_uv, load_package_settings
 from provision.actions.situation import Situation
 from provision.actions.torch_source import choose_torch, hide_location
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.core.pylock_export import build_pylock, list_pins
 from provision.errors import DownloadError, StateError
 from provision.model.lockfile import LockDocument

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
 
 from provision.actions.candidate import find_snapshot
 from provision.actions.context import Context
+from provision.actions.into_recover import find_cut_changes
 from provision.actions.settle import settle
-from provision.core.gc import FileEntry, choose_kept, choose_stacks, choose_weights, count_freed
+from provision.core.gc import FileEntry, ItemKind, choose_kept, choose_stacks, choose_weights, count_freed
 from provision.errors import StateError
 from provision.model.state import GenerationRecord, ModelRecord
 from provision.system.built import load_built, remove_built
 from provision.system.disk_usage import count_links, read_size_bytes, walk_status
+from provision.system.into_store import find_vanished
 from provision.system.leftovers import find_leftovers, remove_leftovers
 from provision.system.stack_folder import remove_stack
 from provision.system.store import Store, build_holder
 
 KEPT = 3
-
-
-class ItemKind(StrEnum):
-    """In the order in which they are removed, so that a kill leaves only what the next run removes."""
-
-    GENERATION = "generation"
-    STACK = "stack"
-    WEIGHTS = "weights"
-    LEFTOVER = "leftover"
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -91,6 +83,8 @@ def collect(
     with store.locked(build_holder("provision gc", ctx.timestamp())):
         if not dry_run:
             settle(ctx, store)
+        for change in find_cut_changes(store):
+            ctx.reporter.warn(change.sentence)
         garbage = _find_garbage(ctx, store, keep=keep, everything=everything)
         if dry_run or not garbage.items:
             return garbage
@@ -114,13 +108,15 @@ def _find_garbage(ctx: Context, store: Store, *, keep: int, everything: bool) ->
     stacks = choose_stacks(_list_folders(store, store.stacks_dir), staying, built)
     weights = choose_weights((path.name for path in _list_paths(store.weights_dir)), staying)
     left = find_leftovers(store.state_dir, needed={stack.path for one in staying for stack in one.stacks})
-    inside = tuple(f"generations/{number}/" for number in gone)
+    vanished = _list_vanished(ctx, store)
+    inside = tuple(f"{name}/" for name in (*(f"generations/{number}" for number in gone), *vanished))
     rest = [name for name in left if name not in (*stacks, *built) and not name.startswith(inside)]
     named: list[tuple[ItemKind, str, int | None]] = [
         *((ItemKind.GENERATION, f"generations/{number}", number) for number in gone),
         *((ItemKind.STACK, path, None) for path in stacks),
         *((ItemKind.WEIGHTS, f"weights/{name}", None) for name in weights),
         *((ItemKind.LEFTOVER, name, None) for name in rest),
+        *((ItemKind.SNAPSHOT, name, None) for name in vanished),
     ]
     freed = count_freed({name: _list_entries(store.state_dir / name) for _, name, _ in named})
     return Garbage(
@@ -138,6 +134,15 @@ def _find_garbage(ctx: Context, store: Store, *, keep: int, everything: bool) ->
         hub=tuple(_find_unused([records[number] for number in gone if number in records], staying)),
         built=len(set(built) - {stack.path for one in staying for stack in one.stacks}),
     )
+
+
+def _list_vanished(ctx: Context, store: Store) -> list[str]:
+    """Snapshots of environments that are not there any more: nobody can put these back."""
+    names = []
+    for folder, prefix in find_vanished(store.state_dir):
+        names.append(folder.relative_to(store.state_dir).as_posix())
+        ctx.reporter.warn(f"{names[-1]} would put {prefix} back, which is not there any more")
+    return names
 
 
 def _load_generations(ctx: Context, store: Store) -> tuple[dict[int, GenerationRecord], set[int]]:

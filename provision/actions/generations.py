@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from provision.actions.candidate import inspect_generation
 from provision.actions.context import Context
+from provision.actions.into_recover import find_cut_changes
 from provision.errors import StateError
 from provision.system.store import Store
 
@@ -38,10 +39,10 @@ def list_generations(ctx: Context) -> tuple[GenerationRow, ...]:
     for number in store.list_numbers():
         try:
             record = store.load_generation(number)
+            found = inspect_generation(store, record, can_build=True)
         except StateError as error:
             ctx.reporter.warn(error.message)
             continue
-        found = inspect_generation(store, record, can_build=True)
         problem = found.obstacle or next(
             (f"stack {stack.record.name}: {stack.problem}" for stack in found.broken), None
         )
@@ -65,6 +66,8 @@ def list_generations(ctx: Context) -> tuple[GenerationRow, ...]:
 
 
 def _tell_unfinished(ctx: Context, store: Store) -> None:
+    for change in find_cut_changes(store):
+        ctx.reporter.warn(change.sentence)
     try:
         pending = store.load_pending()
     except StateError as error:

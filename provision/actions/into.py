@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -11,32 +10,20 @@ from typing import NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
-from provision.actions.activate import promote, record_models
-from provision.actions.configure import build_config_patch
+from provision.actions.activate import promote
 from provision.actions.context import Context
 from provision.actions.into_change import install_lists, open_uv, save_files, stage_packages, write_lists
-from provision.actions.into_plan import PreparedChange, look_at_environment, prepare_change
-from provision.actions.into_recover import STACK, end_leftovers, load_freeze, recover_into, restore
-from provision.actions.plan import Request
+from provision.actions.into_plan import PreparedChange, check_unchanged, look_at_environment, prepare_change
+from provision.actions.into_recover import STACK, recover_into, restore
+from provision.actions.into_verify import describe_finished, verify_and_record
+from provision.actions.plan import Request, refuse_unreadable
 from provision.actions.recover import recover
-from provision.actions.smoke import Subject, smoke_stack
-from provision.actions.verify import verify_imports
 from provision.actions.weights import ModelFiles
 from provision.core.into import FlashJudge
-from provision.core.into_conflicts import find_new_conflicts
-from provision.core.into_environment import judge_torch
-from provision.errors import (
-    ApplyFailedError,
-    ProvisionError,
-    RollbackFailedError,
-    SmokeFailedError,
-    ToolError,
-)
-from provision.model.into import FinishedChange, IntoPlan, Journal, Snapshot
-from provision.model.smoke import SmokeResult, Verdict
-from provision.model.state import GenerationRecord, StackRecord
-from provision.system.environment_change import list_incompatible
-from provision.system.environment_snapshot import list_states
+from provision.errors import ApplyFailedError, ProvisionError, RollbackFailedError
+from provision.model.into import FinishedChange, IntoPlan, Journal
+from provision.model.state import GenerationRecord
+from provision.system.environment_change import find_prefix, list_incompatible
 from provision.system.into_store import IntoStore
 from provision.system.store import Store, build_holder
 
@@ -59,6 +46,11 @@ class ChangedEnvironment(Struct, frozen=True, kw_only=True):
         """What was planned."""
         return self.prepared.plan
 
+    @property
+    def pending(self) -> bool:
+        """Whether something is left to do, which a dry run found."""
+        return not self.changed and not self.prepared.is_done
+
 
 def apply_into(
     ctx: Context,
@@ -75,6 +67,8 @@ def apply_into(
     an installed flash-attn. Raises ApplyFailedError when a step failed and the environment is exactly what it was,
     RollbackFailedError when it is not, besides what looking and resolving raise before anything changed.
     """
+    # A mistyped name creates no state folder.
+    find_prefix(environment)
     store = Store(ctx.root)
     holder = build_holder(f"provision apply {request.profile} --into {environment}", ctx.timestamp())
     with store.locked(holder):
@@ -82,30 +76,19 @@ def apply_into(
         recover_into(ctx, store)
         found = look_at_environment(ctx, store, environment)
         prepared = prepare_change(ctx, store, found, request, judge)
-        active = prepared.situation.active
-        done = not prepared.plan.changes and _is_active(prepared, active)
-        if dry_run or done:
+        active, models = prepared.situation.active, prepared.situation.selection.models
+        if dry_run or prepared.is_done:
             return ChangedEnvironment(prepared=prepared, changed=False, generation=active, snapshot=None)
+        refuse_unreadable(ctx, models, profile=request.profile)
         agree(prepared.plan)
         ctx.reporter.step("bringing the weights")
-        models = prepared.situation.selection.models
         files = {model.key: request.supply.bring_weights(ctx, store, model) for model in models}
         if not prepared.plan.changes:
-            record = _verify_and_record(ctx, store, prepared, files, before=None)
+            record = verify_and_record(ctx, store, prepared, files, before=None)
+            IntoStore(store.state_dir, found.prefix).check_owner()
             promote(store, record, {STACK: prepared.stack.lock.text})
             return ChangedEnvironment(prepared=prepared, changed=True, generation=record, snapshot=None)
         return _change(ctx, store, prepared, files)
-
-
-def _is_active(prepared: PreparedChange, active: GenerationRecord | None) -> bool:
-    drift = prepared.situation.drift
-    return active is not None and active.fingerprint == _build_fingerprint(prepared) and not drift
-
-
-def _build_fingerprint(prepared: PreparedChange) -> str:
-    """Of a generation in a user's environment: an apply that builds stacks never takes it for its own."""
-    parts = (prepared.situation.fingerprint, "into", str(prepared.found.prefix), prepared.found.view.version)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _change(
@@ -113,32 +96,46 @@ def _change(
 ) -> ChangedEnvironment:
     found = prepared.found
     into = IntoStore(store.state_dir, found.prefix)
-    # A run that was killed before it changed anything left no journal, but maybe a uv that still unpacks.
-    end_leftovers(ctx, into, found.prefix)
     folder = into.create_folder()
-    journal = Journal(prefix=str(found.prefix), snapshot=folder.name)
+    journal = Journal(prefix=str(found.prefix), snapshot=folder.name, staging=True)
+    into.begin(journal)
     try:
+        check_unchanged(ctx, found)
         with open_uv(ctx) as uv:
             before = list_incompatible(uv, found.python)
             write_lists(folder, prepared)
             scope = stage_packages(ctx, uv, folder, prepared)
             snapshot = save_files(ctx, folder, prepared, scope)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        # What cannot be cleared away now, the next command clears.
+        with contextlib.suppress(OSError):
+            into.finish(None)
         raise
+    journal = replace(journal, staging=False)
     try:
-        into.begin(journal)
+        into.save_journal(journal)
         with open_uv(ctx) as uv:
             install_lists(ctx, uv, folder, prepared, scope)
-        record = _verify_and_record(ctx, store, prepared, files, before=before)
-        finished = _describe_finished(ctx, prepared, journal, record, snapshot)
+        record = verify_and_record(ctx, store, prepared, files, before=before)
+        finished = describe_finished(ctx, prepared, journal, record, snapshot)
         into.save_journal(replace(journal, finished=finished))
         promote(store, record, {STACK: prepared.stack.lock.text})
     except BaseException as error:
         if not _stands(ctx, store, into):
             _put_back(ctx, into, journal, error)
-    into.finish(finished)
+    _finish(ctx, into, finished)
     return ChangedEnvironment(prepared=prepared, changed=True, generation=record, snapshot=folder)
+
+
+def _finish(ctx: Context, into: IntoStore, finished: FinishedChange) -> None:
+    """All is verified and active: an error here is told, and takes nothing back."""
+    try:
+        into.finish(finished)
+    except OSError as error:
+        ctx.reporter.warn(
+            f"the change of {finished.prefix} stands, and its record could not be completed: "
+            f"{error.strerror or error}: {error.filename or into.folder}; the next command completes it"
+        )
 
 
 def _stands(ctx: Context, store: Store, into: IntoStore) -> bool:
@@ -171,86 +168,3 @@ def _put_back(ctx: Context, into: IntoStore, journal: Journal, error: BaseExcept
         f"{journal.prefix} is as it was before: {reason}",
         hint=getattr(error, "hint", None) or f"provision doctor --into {journal.prefix}",
     ) from error
-
-
-def _verify_and_record(
-    ctx: Context,
-    store: Store,
-    prepared: PreparedChange,
-    files: dict[str, ModelFiles],
-    *,
-    before: tuple[str, ...] | None,
-) -> GenerationRecord:
-    """Import, check requirements, and let every model read. Raises ToolError or SmokeFailedError."""
-    found, plan, stack = prepared.found, prepared.plan, prepared.stack
-    ctx.reporter.step("importing what was installed")
-    imports = verify_imports(ctx, found.python, stack.spec.requirements, prepared.situation.build)
-    torch = next((item.version for item in imports.packages if item.name == "torch"), None)
-    if problem := judge_torch(torch=torch, cuda=imports.cuda, hip=imports.hip, plan=plan):
-        raise ToolError(problem, hint="provision doctor --network   # which source gave it?")
-    with open_uv(ctx) as uv:
-        after = list_incompatible(uv, found.python)
-    new = () if before is None else find_new_conflicts(before, after, plan)
-    if new:
-        raise ToolError(f"requirements that were met are not any more: {'; '.join(new[:3])}")
-    ctx.reporter.step("letting the models read")
-    subjects = [
-        Subject(key=model.key, model=model, folder=files[model.key].folder)
-        for model in prepared.situation.selection.models
-    ]
-    results = smoke_stack(ctx, prepared.situation.profile, STACK, found.python, subjects)
-    failed = next((result for result in results if result.verdict is Verdict.FAIL), None)
-    if failed is not None:
-        raise SmokeFailedError(f"{failed.model}: {failed.reason}", results=results)
-    return _build_record(ctx, store, prepared, files, results)
-
-
-def _build_record(
-    ctx: Context,
-    store: Store,
-    prepared: PreparedChange,
-    files: dict[str, ModelFiles],
-    results: tuple[SmokeResult, ...],
-) -> GenerationRecord:
-    """A generation whose one stack is the environment: its path is absolute, so it is none of ours to build."""
-    number, created, found = store.next_number(), ctx.timestamp(), prepared.found
-    models = tuple(model.key for model in prepared.situation.selection.models)
-    return GenerationRecord(
-        number=number,
-        created=created,
-        profile=prepared.situation.profile.name,
-        fingerprint=_build_fingerprint(prepared),
-        stacks=(
-            StackRecord(
-                name=STACK,
-                path=found.prefix.as_posix(),
-                lock_sha256=prepared.stack.lock.sha256,
-                models=models,
-            ),
-        ),
-        models=record_models(files, results),
-        smoke=results,
-        config=build_config_patch(
-            prepared.situation,
-            generation=number,
-            interpreters={STACK: str(found.python)},
-            files=files,
-            results=results,
-            verified=created[:10],
-        ),
-    )
-
-
-def _describe_finished(
-    ctx: Context, prepared: PreparedChange, journal: Journal, record: GenerationRecord, snapshot: Snapshot
-) -> FinishedChange:
-    prefix = prepared.found.prefix
-    return FinishedChange(
-        prefix=str(prefix),
-        snapshot=journal.snapshot,
-        profile=record.profile,
-        created=record.created,
-        generation=record.number,
-        freeze=load_freeze(ctx, prefix),
-        after=list_states(prefix, snapshot),
-    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from provision.actions.context import Context
 from provision.actions.into_plan import PreparedChange
 from provision.actions.into_recover import load_freeze
-from provision.actions.resolve import build_uv, load_package_settings
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.core.into import select_requirements
 from provision.core.into_environment import check_scope
 from provision.errors import StateError, UsageError
@@ -85,16 +85,22 @@ def save_files(ctx: Context, folder: Path, prepared: PreparedChange, scope: Scop
     needed, free = estimate_copied_bytes(prefix, folder, scope), shutil.disk_usage(folder).free
     if needed > free:
         raise StateError(
-            f"a snapshot of {prefix} needs {needed} bytes in {folder}, and {free} are free", hint="df -h ."
+            f"a snapshot of {prefix} needs {_megabytes(needed)} in {folder}, and {_megabytes(free)} are free",
+            hint=f"df -h {folder}",
         )
     ctx.reporter.step(f"saving what will change in {prefix}")
     freeze = load_freeze(ctx, prefix)
     snapshot = take_snapshot(prefix, folder, scope, freeze=freeze, created=ctx.timestamp())
     kept = len(snapshot.entries)
     ctx.reporter.detail(
-        f"{kept} paths: {snapshot.copied_bytes} bytes copied, {snapshot.linked_bytes} bytes kept by a second name"
+        f"{kept} paths: {_megabytes(snapshot.copied_bytes)} copied, "
+        f"{_megabytes(snapshot.linked_bytes)} kept by a second name"
     )
     return snapshot
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
 
 
 def install_lists(ctx: Context, uv: Uv, folder: Path, prepared: PreparedChange, scope: Scope) -> None:

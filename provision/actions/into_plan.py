@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from msgspec import Struct
@@ -9,8 +10,8 @@ from msgspec.structs import replace
 
 from provision.actions.context import Context
 from provision.actions.knowledge import load_flash_knowledge
-from provision.actions.plan import NetworkSupply, Request
-from provision.actions.resolve import ResolvedStack, resolve_stack
+from provision.actions.lock_stack import ResolvedStack, resolve_stack
+from provision.actions.plan import NetworkSupply, Request, list_unreadable
 from provision.actions.situation import Situation, survey
 from provision.core.child_env import build_worker_env
 from provision.core.flash_attention import judge_installed
@@ -18,11 +19,13 @@ from provision.core.flash_wheels import build_flash_target
 from provision.core.into import FlashJudge, build_into_plan
 from provision.core.into_conflicts import list_retry_requirements
 from provision.core.into_environment import check_changes, check_environment, check_python
+from provision.core.machine_record import build_machine_record
 from provision.errors import DownloadError, StateError, UsageError
 from provision.model.environment import EnvironmentReport
 from provision.model.into import InterpreterView, IntoPlan
+from provision.model.state import MachineRecord
 from provision.system.environment import inspect_environment
-from provision.system.environment_change import ask_interpreter, find_prefix
+from provision.system.environment_change import ask_interpreter, check_not_own, find_prefix
 from provision.system.environment_layout import find_kind, inspect_interpreter
 from provision.system.into_store import IntoStore
 from provision.system.store import Store
@@ -38,25 +41,37 @@ class Environment(Struct, frozen=True, kw_only=True):
 
 
 class PreparedChange(Struct, frozen=True, kw_only=True):
-    """A plan with what it was made from."""
+    """A plan with what it was made from.
+
+    `machine` is the machine with the tool's own Python, as a return to the generation will compare it.
+    """
 
     found: Environment
     situation: Situation
     stack: ResolvedStack
     plan: IntoPlan
+    machine: MachineRecord
+
+    @property
+    def fingerprint(self) -> str:
+        """Of a generation in a user's environment: an apply that builds stacks never takes it for its own."""
+        parts = (self.situation.fingerprint, "into", str(self.found.prefix), self.found.view.version)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the active generation names the environment as it is, and config.yaml says so."""
+        active = self.situation.active
+        same = active is not None and active.fingerprint == self.fingerprint
+        return same and not self.plan.changes and not self.situation.drift
 
 
 def look_at_environment(ctx: Context, store: Store, environment: Path) -> Environment:
     """Raises UsageError for what must not be changed in place, StateError while another application changes it."""
     ctx.reporter.step(f"looking at {environment}")
     prefix = find_prefix(environment)
-    other = IntoStore(store.state_dir, prefix).find_other_owner()
-    if other is not None:
-        root = Path(other).parent
-        raise StateError(
-            f"a change of {prefix} by the application in {root} is under way or was cut short",
-            hint=f"provision apply auto --into {prefix} --undo --root {root}   # puts it back",
-        )
+    check_not_own(prefix)
+    IntoStore(store.state_dir, prefix).check_owner()
     python = Path(inspect_interpreter(prefix, find_kind(prefix)).path)
     view = ask_interpreter(python, env=build_worker_env(ctx.env))
     report = inspect_environment(prefix, env=ctx.env)
@@ -77,7 +92,10 @@ def prepare_change(
     Raises UsageError where the models need more than one environment, or a package cannot be taken out.
     """
     ctx.reporter.step("looking at the machine")
-    situation = _look_through(survey(ctx, store, request.profile, request.models), found.view)
+    surveyed = survey(ctx, store, request.profile, request.models)
+    for model in list_unreadable(ctx, surveyed.selection.models):
+        ctx.reporter.warn(f"{model.key} cannot be smoked yet: no family {model.family!r}")
+    situation = _look_through(surveyed, found.view)
     check_python(found.view, situation.build, str(found.prefix))
     ctx.reporter.step(f"resolving packages for profile {situation.profile.name}")
     theirs = replace(ctx, python=found.python)
@@ -96,7 +114,24 @@ def prepare_change(
     if plan.conflicts and isinstance(request.supply, NetworkSupply):
         stack, plan = _spare(theirs, found, situation, stack, plan, request.supply, judge)
     check_changes(found.report, plan)
-    return PreparedChange(found=found, situation=situation, stack=stack, plan=plan)
+    machine = build_machine_record(surveyed.detection.facts)
+    prepared = PreparedChange(found=found, situation=situation, stack=stack, plan=plan, machine=machine)
+    return prepared if prepared.is_done else replace(prepared, plan=_announce(store, situation, plan))
+
+
+def _announce(store: Store, situation: Situation, plan: IntoPlan) -> IntoPlan:
+    """With what is written besides the environment."""
+    written = f"{store.config_path} ({'changed' if situation.config_exists else 'new'})"
+    return replace(plan, generation=store.next_number(), files=(written,))
+
+
+def check_unchanged(ctx: Context, found: Environment) -> None:
+    """Raise StateError when somebody has changed the environment since it was looked at."""
+    if inspect_environment(found.prefix, env=ctx.env).distributions != found.report.distributions:
+        raise StateError(
+            f"{found.prefix} was changed by somebody else since the plan was made",
+            hint=f"provision apply auto --into {found.prefix} --dry-run",
+        )
 
 
 def _look_through(situation: Situation, view: InterpreterView) -> Situation:

@@ -9,7 +9,8 @@ from pathlib import Path
 from packaging.version import Version
 
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedStack, build_uv, load_package_settings
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.core.locks import parse_pins
 from provision.model.packages import Source, SourceKind
 

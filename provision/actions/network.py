@@ -86,7 +86,7 @@ def _list_index_urls(
     ctx: Context, settings: PackageSettings, build: TorchBuild | None, platform: str
 ) -> list[str]:
     """The user's own indexes where they name any, else those that torch would be asked of."""
-    from provision.actions.resolve import build_uv
+    from provision.actions.uv_setup import build_uv
     from provision.core.sources import build_sources
 
     if settings.sources or settings.no_index or build is None:
@@ -101,8 +101,8 @@ def _list_index_urls(
 def _ask_sources(
     ctx: Context, settings: PackageSettings, build: TorchBuild, platform: str
 ) -> tuple[SourceAttempt, ...]:
-    from provision.actions.resolve import build_uv
     from provision.actions.torch_source import find_torch
+    from provision.actions.uv_setup import build_uv
 
     with tempfile.TemporaryDirectory(prefix="provision-doctor-") as folder:
         uv = build_uv(ctx, settings, Path(folder))

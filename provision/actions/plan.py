@@ -10,7 +10,9 @@ from msgspec import Struct
 from provision.actions.active_locks import resolve_active
 from provision.actions.build import name_stack_dir
 from provision.actions.context import Context
-from provision.actions.resolve import Policy, ResolvedSet, ResolvedStack, resolve_models
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.package_policy import Policy
+from provision.actions.resolve import ResolvedSet, resolve_models
 from provision.actions.situation import Situation, survey
 from provision.actions.weights import ModelFiles, ensure_weights
 from provision.actions.wholeness import check_stack

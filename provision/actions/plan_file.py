@@ -10,10 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from provision.actions.context import Context
+from provision.actions.lock_stack import ResolvedStack
 from provision.actions.plan import NetworkSupply
-from provision.actions.resolve import ResolvedSet, ResolvedStack, build_uv, load_package_settings
+from provision.actions.resolve import ResolvedSet
 from provision.actions.situation import Situation
 from provision.actions.torch_source import choose_torch
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.actions.weights import ModelFiles
 from provision.core.lock_text import parse_lock_text
 from provision.core.models import StackSpec

@@ -11,11 +11,9 @@ from provision.actions.active_locks import load_active_lock
 from provision.actions.build import name_stack_dir
 from provision.actions.context import Context
 from provision.actions.latest import ask_latest
-from provision.actions.resolve import (
-    Policy,
-    ResolvedStack,
-    resolve_models,
-)
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.package_policy import Policy
+from provision.actions.resolve import resolve_models
 from provision.actions.situation import Situation, read_config_text, survey
 from provision.core.config_doc import wanted_models
 from provision.core.planner import compare_locks

@@ -8,8 +8,9 @@ from pathlib import Path
 from provision.actions.build import build_stack
 from provision.actions.context import Context
 from provision.actions.detect import detect
-from provision.actions.resolve import ResolvedStack, build_uv, load_package_settings
+from provision.actions.lock_stack import ResolvedStack
 from provision.actions.torch_source import choose_torch
+from provision.actions.uv_setup import build_uv, load_package_settings
 from provision.core.lock_text import parse_lock_text
 from provision.core.models import StackSpec
 from provision.errors import StateError

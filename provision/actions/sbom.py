@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from shlex import quote
 
 from provision.actions.context import Context
 from provision.actions.knowledge import load_catalogue
 from provision.actions.known_locks import load_lock_document
-from provision.actions.lock import load_kept_lock
+from provision.actions.locked_stacks import load_kept_lock
 from provision.core.sbom import render_bill
 from provision.errors import StateError, ToolError, UsageError
 from provision.model.catalogue import Catalogue
@@ -39,12 +40,21 @@ def render_sbom(bill: Bill) -> str:
     return render_bill(bill)
 
 
+def check_folder(path: Path) -> None:
+    """Whether the folder of `path` is there: a mistyped one is not made. Raises UsageError."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such folder", hint=f"mkdir -p {quote(str(path.parent))}")
+
+
 def save_sbom(path: Path, text: str) -> None:
-    """Write the document whole or not at all. Raises StateError."""
+    """Write the document whole or not at all. Raises UsageError without its folder, StateError."""
+    check_folder(path)
     try:
         write_atomic(path, text.encode())
     except OSError as error:
-        raise StateError(f"{path}: {error.strerror or error}", hint=f"ls -ld {path.parent}") from error
+        raise StateError(
+            f"{path}: {error.strerror or error}", hint=f"ls -ld {quote(str(path.parent))}"
+        ) from error
 
 
 def _bill_generation(store: Store, active: GenerationRecord, catalogue: Catalogue) -> Bill:

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 
 from provision.actions.context import Context
 from provision.actions.knowledge import Knowledge, load_catalogue, load_knowledge
-from provision.actions.resolve import Policy, ResolvedStack, build_policy, resolve_models
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.package_policy import Policy, build_policy
+from provision.actions.resolve import resolve_models
 from provision.core.lock_choice import LockTerms
 from provision.core.models import find_model
-from provision.core.shipped_locks import ShippedLock, render_shipped_lock
+from provision.core.shipped_locks import NO_CUTOFF, ShippedLock, render_shipped_lock
 from provision.core.targets import choose_target
 from provision.errors import StateError, UsageError
 from provision.model.catalogue import ModelSpec
@@ -83,7 +85,7 @@ def _resolve(
                 torchvision=stack.offer.torchvision,
                 tag=stack.offer.tag,
             ),
-            exclude_newer=policy.exclude_newer or "none",
+            exclude_newer=policy.exclude_newer or NO_CUTOFF,
             lock=stack.lock,
         )
         for stack in found.stacks

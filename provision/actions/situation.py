@@ -127,11 +127,13 @@ def survey(
 def _is_as_locked(ctx: Context, profile: Profile, host: Host, active: GenerationRecord) -> bool:
     """Whether the active generation is built of what provision.lock names for its profile and models, if it does.
 
-    A lock for another platform or Python names nothing for this machine.
-
-    Raises BadFileError when the lock cannot be read.
+    A lock for another platform or Python names nothing for this machine, one that cannot be read nothing known.
     """
-    document = load_lock_document(ctx.root)
+    try:
+        document = load_lock_document(ctx.root)
+    except BadFileError:
+        # Whoever wants its packages is told what is wrong with it; `provision lock` writes it anew.
+        return False
     python = ".".join(host.python_version.split(".")[:2])
     if document is None or document.lockfile.profile != profile.name:
         return True

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from provision.actions.candidate import find_whole_former
 from provision.actions.context import Context
+from provision.actions.into_recover import find_cut_changes
 from provision.actions.wholeness import find_problem
 from provision.errors import BadFileError, StateError
 from provision.model.checkup import ConfigView, StateView
@@ -75,6 +76,7 @@ def look_at_state(store: Store, active: Active) -> StateView:
         lock=lock,
         lock_holder=holder,
         leftovers=find_leftovers(store.state_dir, needed=needed) if whole else (),
+        cut_changes=find_cut_changes(store),
         former=find_whole_former(store) if _is_damaged(store, active) else None,
     )
 

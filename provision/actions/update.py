@@ -12,9 +12,10 @@ from provision.actions.activate import build_record, keeping_state, promote
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
 from provision.actions.lock import refresh_lock
+from provision.actions.lock_stack import ResolvedStack
+from provision.actions.package_policy import Policy
 from provision.actions.plan import Prepared, plan_stack
 from provision.actions.prospect import Prospect, check_current, find_prospect
-from provision.actions.resolve import Policy, ResolvedStack
 from provision.actions.settle import settle
 from provision.actions.smoke import Subject, smoke_stack
 from provision.actions.verify import verify_imports

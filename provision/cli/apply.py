@@ -175,9 +175,9 @@ def _build_request(
     flash_attn: str | None,
     probe: Probe | None,
 ) -> Request:
+    from provision.actions.package_policy import build_policy
     from provision.actions.plan import NetworkSupply, Request
     from provision.actions.plan_file import PlanSupply, load_plan_file
-    from provision.actions.resolve import build_policy
 
     if plan_path is None:
         supply = NetworkSupply(policy=build_policy(ctx, exclude_newer, read_flash_choice(flash_attn)))

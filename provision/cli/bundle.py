@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,7 @@ from provision.cli.options import (
 )
 from provision.cli.output import Envelope, print_envelope, render_bytes
 from provision.errors import ExitCode, UsageError
+from provision.system.bundle_writer import check_destination
 
 if TYPE_CHECKING:
     from provision.actions.bundle import Bundled, BundlePlan
@@ -65,10 +67,9 @@ def bundle_command(
     """
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
     if check:
-        if dry_run:
-            raise UsageError("--check and --dry-run cannot go together", hint="provision bundle --check FILE")
-        return _check(ctx, file, output)
-    from provision.actions.bundle import make_bundle, plan_bundle
+        return _check(ctx, file, output, dry_run=dry_run)
+    check_destination(file)
+    from provision.actions.bundle import plan_bundle
 
     plan = plan_bundle(
         ctx,
@@ -79,6 +80,12 @@ def bundle_command(
         with_tool=not no_tool,
         exclude_newer=exclude_newer,
     )
+    return _bundle(ctx, plan, file, output, dry_run=dry_run)
+
+
+def _bundle(ctx: Context, plan: BundlePlan, file: Path, output: str, *, dry_run: bool) -> int:
+    from provision.actions.bundle import make_bundle
+
     if output == "text":
         _print_plan(plan, file, to_stderr=not dry_run)
     data = _build_plan_data(plan, file) | {"dry_run": dry_run}
@@ -92,7 +99,9 @@ def bundle_command(
     return int(ExitCode.OK)
 
 
-def _check(ctx: Context, file: Path, output: str) -> int:
+def _check(ctx: Context, file: Path, output: str, *, dry_run: bool) -> int:
+    if dry_run:
+        raise UsageError("--check and --dry-run cannot go together", hint="provision bundle --check FILE")
     from provision.actions.open_bundle import BundleSupply
 
     supply = BundleSupply(file)
@@ -129,7 +138,7 @@ def _print_bundled(bundled: Bundled) -> None:
         f"{bundled.path}: {render_bytes(bundled.archive_bytes)}, {len(bundled.manifest.members)} files"
     )
     click.echo(f"sha256  {bundled.sha256}")
-    click.echo(f"there:  provision apply --bundle {bundled.path.name}")
+    click.echo(f"there:  provision apply --bundle {quote(bundled.path.name)}")
 
 
 def _print_manifest(manifest: BundleManifest, file: Path) -> None:

@@ -16,8 +16,9 @@ from provision.errors import ApplyFailedError, ExitCode, SmokeFailedError
 if TYPE_CHECKING:
     from provision.actions.context import Context
     from provision.actions.into import ChangedEnvironment
+    from provision.actions.into_undo import Undone
     from provision.actions.plan import Request
-    from provision.model.into import IntoPlan, PackageChange
+    from provision.model.into import FinishedChange, IntoPlan, PackageChange
 
 _SIGNS = {"add": "+", "change": "~", "repair": "!", "remove": "-"}
 _COLOURS = {"add": "green", "change": "yellow", "repair": "yellow", "remove": "red"}
@@ -44,7 +45,7 @@ def apply_into(
         data = {"changed": False, "environment": str(environment), "results": build_results_data(results)}
         print_error(error, command="apply", output=output, data=data)
         return int(error.exit_code)
-    pending = dry_run and bool(changed.plan.changes)
+    pending = dry_run and changed.pending
     if output == "json":
         data = build_into_data(changed, dry_run=dry_run)
         print_envelope(Envelope(command="apply", status="no" if pending else "ok", data=data))
@@ -57,27 +58,47 @@ def apply_into(
 
 def undo_into(ctx: Context, environment: Path, *, yes: bool, output: str) -> int:
     """Carry out `apply --into ENV --undo`; gives the exit code."""
-    from provision.actions.into_recover import undo_into as undo
+    from provision.actions.into_undo import undo_into as undo
 
     confirm(f"take the last change of {environment} back?", yes=yes, output=output)
-    finished = undo(ctx, environment)
+    undone = undo(ctx, environment)
+    finished = undone.finished
     if output == "json":
-        undone = (finished.created, finished.generation) if finished else (None, None)
-        data = {"environment": str(environment), "undone": undone[0], "generation": undone[1]}
+        data = {
+            "environment": str(environment),
+            "undone": finished.created if finished else None,
+            "generation": finished.generation if finished else None,
+            "named_by": undone.named_by,
+            "former": undone.former,
+        }
         print_envelope(Envelope(command="apply", status="ok", data=data))
-        return int(ExitCode.OK)
-    if finished is None:
+    elif finished is None:
         click.echo(f"{environment} is as it was before the change that was cut short")
-        return int(ExitCode.OK)
-    click.echo(f"{finished.prefix} is as it was before {finished.created}")
-    click.echo(f"config.yaml still names generation {finished.generation}, which was verified in it:")
-    click.echo("  provision rollback")
+    else:
+        click.echo(f"{finished.prefix} is as it was before {finished.created}")
+        _print_named(undone, finished)
     return int(ExitCode.OK)
+
+
+def _print_named(undone: Undone, finished: FinishedChange) -> None:
+    """What config.yaml still says of the environment, and what changes that."""
+    if undone.named_by is None:
+        return
+    click.echo(f"config.yaml still names generation {undone.named_by}, which was verified in it:")
+    if undone.former is None:
+        click.echo(f"  provision apply {finished.profile} --into {finished.prefix}   # changes it again")
+    else:
+        click.echo("  provision rollback")
 
 
 def print_into_plan(plan: IntoPlan) -> None:
     """What would change, on stderr, as an engineer reads it: what goes and why before what comes."""
     click.secho(f"plan: profile {plan.profile} in {plan.prefix} (Python {plan.python})", bold=True, err=True)
+    for line in dict.fromkeys(
+        f"  source  {attempt.source.label} ({attempt.source.origin}): {attempt.answer}: {attempt.detail}"
+        for attempt in plan.attempts
+    ):
+        click.echo(line, err=True)
     if not plan.changes:
         click.echo(f"  all {len(plan.unchanged)} packages are there as they are wanted", err=True)
     for kind in ("remove", "change", "repair", "add"):
@@ -94,6 +115,10 @@ def print_into_plan(plan: IntoPlan) -> None:
             click.echo(f"  {_SIGNS[kind]} and {len(changes) - len(shown)} more: {names}", err=True)
     kept = f"{len(plan.kept)} packages of yours stay"
     click.echo(f"  {kept}; at most {render_bytes(plan.download_bytes)} to download", err=True)
+    for path in plan.files:
+        click.echo(f"  file    {path}", err=True)
+    if plan.generation is not None:
+        click.echo(f"  generation {plan.generation} names it once every model has read in it", err=True)
     for conflict in plan.conflicts:
         click.secho("  conflict: ", fg="red", nl=False, err=True)
         click.echo(conflict.sentence, err=True)
@@ -127,7 +152,10 @@ def _print_changed(ctx: Context, changed: ChangedEnvironment) -> None:
     if record is None:
         return
     print_results(record.smoke)
-    click.echo(f"\n{plan.prefix} is changed and verified: {len(plan.changes)} packages")
+    if plan.changes:
+        click.echo(f"\n{plan.prefix} is changed and verified: {len(plan.changes)} packages")
+    else:
+        click.echo(f"\n{plan.prefix} is verified as it is; no package had to be changed")
     click.echo(f"generation {record.number} is active; {ctx.root / 'config.yaml'} says so")
     if changed.snapshot is not None:
         click.echo(f"to take it back: provision apply --into {plan.prefix} --undo")
@@ -150,6 +178,17 @@ def build_into_data(changed: ChangedEnvironment, *, dry_run: bool) -> dict[str, 
         "changes": plan.changes,
         "unchanged": plan.unchanged,
         "kept": plan.kept,
+        "sources": [
+            {
+                "source": attempt.source.label,
+                "kind": attempt.source.kind,
+                "origin": attempt.source.origin,
+                "answer": attempt.answer,
+                "detail": attempt.detail,
+            }
+            for attempt in plan.attempts
+        ],
+        "files": plan.files,
         "conflicts": [
             {"package": one.package, "requirement": one.requirement, "found": one.found}
             for one in plan.conflicts

@@ -9,6 +9,7 @@ import click
 
 from provision.cli.options import (
     build_context,
+    exclude_newer_option,
     machine_options,
     models_option,
     output_option,
@@ -19,7 +20,9 @@ from provision.cli.output import Envelope, print_envelope, render_bytes
 from provision.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from provision.actions.context import Context
     from provision.actions.lock import LockOutcome
+    from provision.actions.lock_subject import LockRequest
     from provision.model.lockfile import LockChange
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -34,9 +37,7 @@ _COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
 )
 @click.option("--upgrade", is_flag=True, help="Resolve anew, whatever is locked already.")
 @click.option("--export", "export", type=click.Choice(["pylock"]), help="Also write pylock.STACK.toml.")
-@click.option(
-    "--exclude-newer", metavar="DATE", help="Take nothing uploaded after DATE.  [default: 7 days ago]"
-)
+@exclude_newer_option
 @click.option("--ship", "ship_dir", type=click.Path(file_okay=False, path_type=Path), hidden=True)
 @machine_options
 @output_option
@@ -63,43 +64,45 @@ def lock_command(
     provision lock --check            # in CI: is it up to date?
     provision lock --export pylock    # for other installers (PEP 751)
 
-    PROFILE and models are those of an existing provision.lock where none are named.
+    PROFILE, models and machine are those of an existing provision.lock where none are named, so that the
+    answer is the same on every machine, whatever its devices. `provision lock auto` locks for this one.
     """
-    from provision.actions.lock import LockRequest, lock
+    from provision.actions.lock_subject import LockRequest
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
     if check and (export or ship_dir):
+        what = "--export" if export else "--ship"
         raise UsageError(
-            "--check writes nothing, so --export cannot go with it", hint="provision lock --check"
+            f"--check writes nothing, so {what} cannot go with it", hint="provision lock --check"
         )
     if ship_dir is not None:
         return _ship(ctx, profile, models, ship_dir)
-    outcome = lock(
-        ctx,
-        LockRequest(
-            profile=profile,
-            models=models,
-            probe=read_probe(paste, probe_path, ctx),
-            exclude_newer=exclude_newer,
-            check=check,
-            upgrade=upgrade,
-        ),
+    probe = read_probe(paste, probe_path, ctx)
+    request = LockRequest(
+        profile=profile, models=models, probe=probe, exclude_newer=exclude_newer, check=check, upgrade=upgrade
     )
+    return _lock(ctx, request, output, exports=export is not None)
+
+
+def _lock(ctx: Context, request: LockRequest, output: str, *, exports: bool) -> int:
+    from provision.actions.lock import lock
+
+    outcome = lock(ctx, request)
     exported: tuple[Path, ...] = ()
-    if export:
+    if exports:
         from provision.actions.export_lock import export_pylocks
 
         exported = export_pylocks(ctx, outcome.prepared.situation, outcome.document)
-    failed = check and not outcome.is_current
+    failed = request.check and not outcome.is_current
     if output == "json":
         data = build_lock_data(outcome) | {"exported": [str(path) for path in exported]}
         print_envelope(Envelope(command="lock", status="no" if failed else "ok", data=data))
     else:
-        _print_text(outcome, exported, check=check)
+        _print_text(outcome, exported, check=request.check)
     return int(ExitCode.NO if failed else ExitCode.OK)
 
 
-def _ship(ctx: Any, profile: str | None, models: tuple[str, ...], folder: Path) -> int:
+def _ship(ctx: Context, profile: str | None, models: tuple[str, ...], folder: Path) -> int:
     """For maintainers: the locks in profiles/locks/, for every Python that the build has wheels for."""
     from provision.actions.ship_locks import ship_locks
 
@@ -171,9 +174,8 @@ def _print_written(outcome: LockOutcome) -> None:
         click.echo(f"  stack {stack.name}: {stack.packages} packages, torch {stack.torch}{about}")
     for model in lockfile.models:
         have = len(model.files) + len(model.remote_code)
-        files = (
-            f"{have} files with hashes" if have else "its files are not on this machine: provision prefetch"
-        )
+        missing = "its files are not on this machine: provision apply, then provision lock"
+        files = f"{have} files with hashes" if have else missing
         click.echo(f"  {model.key} at {model.revision[:12]}: {files}")
 
 

@@ -63,9 +63,9 @@ def plan_command(
 
     Exits with 0 when there is nothing to do, with 1 when there is.
     """
+    from provision.actions.package_policy import build_policy
     from provision.actions.plan import NetworkSupply, Request, prepare
     from provision.actions.plan_file import save_plan_file
-    from provision.actions.resolve import build_policy
     from provision.system.store import Store
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)

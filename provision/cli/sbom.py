@@ -12,7 +12,7 @@ from provision.cli.output import Envelope, print_envelope
 
 
 @click.command("sbom")
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--lock", "use_lockfile", is_flag=True, help="Of provision.lock, not of the active generation.")
 @output_option
 @root_options
@@ -24,11 +24,15 @@ def sbom_command(
     \b
     provision sbom sbom.cdx.json
 
-    Without FILE it goes to stdout.
+    Without FILE, or with -, it goes to stdout.
     """
-    from provision.actions.sbom import build_bill, render_sbom, save_sbom
+    from provision.actions.sbom import build_bill, check_folder, render_sbom, save_sbom
 
     ctx = build_context(root=root, profiles_dir=profiles_dir, output=output)
+    if file == Path("-"):
+        file = None
+    if file is not None:
+        check_folder(file)
     bill = build_bill(ctx, use_lockfile=use_lockfile)
     text = render_sbom(bill)
     if file is not None:

@@ -61,8 +61,8 @@ def update_command(
     become a new generation; else they are removed and nothing has changed. With --models only the stacks that
     serve those models are made anew.
     """
+    from provision.actions.package_policy import build_policy
     from provision.actions.prospect import check_current, find_prospect
-    from provision.actions.resolve import build_policy
     from provision.actions.update import update
     from provision.system.store import Store
 

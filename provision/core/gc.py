@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
 
 from msgspec import Struct
 
 from provision.model.state import GenerationRecord
+
+
+class ItemKind(StrEnum):
+    """In the order in which they are removed, so that a kill leaves only what the next run removes."""
+
+    GENERATION = "generation"
+    STACK = "stack"
+    WEIGHTS = "weights"
+    LEFTOVER = "leftover"
+    SNAPSHOT = "snapshot"
 
 
 class FileEntry(Struct, frozen=True):

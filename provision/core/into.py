@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 
+from msgspec.structs import replace
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -12,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from provision.core.bad_pairs import accepts
 from provision.core.into_conflicts import find_conflicts
 from provision.core.package_checks import build_marker_environment, walk_requirements
+from provision.core.planner import explain_attempts
 from provision.model.environment import EnvironmentReport, InstalledDistribution
 from provision.model.facts import Host
 from provision.model.into import ChangeKind, IntoPlan, PackageChange
@@ -53,22 +55,13 @@ def build_into_plan(
     the former torch asked for (nvidia-*-cu12): each is removed with its reason, the latter two only when nothing
     that stays asks for them. `tag` is what the lock's torch is built for.
     """
-    own = list_own(report)
-    markers = build_marker_environment(report, host)
+    own, markers = list_own(report), build_marker_environment(report, host)
     wanted = {str(canonicalize_name(wheel.name)): wheel for wheel in lock.wheels}
-    compared = [_compare(own.get(name), wheel, tag) for name, wheel in wanted.items()]
-    changes = [change for change in compared if change is not None]
     removed = _choose_removals(own, wanted, markers, judge)
     kept = {name: item for name, item in own.items() if name not in wanted and name not in removed}
     before = {item.name: item for item in reversed(report.distributions)}
-    changes += [
-        PackageChange(
-            name=name, kind=ChangeKind.REMOVE, before=own[name].version, after=None, reason=removed[name]
-        )
-        for name in removed
-    ]
+    changes = _list_changes(own, wanted, removed, tag)
     changing = {change.name for change in changes}
-    fetched = [wheel for name, wheel in wanted.items() if name in changing]
     return IntoPlan(
         profile=profile,
         models=models,
@@ -77,20 +70,42 @@ def build_into_plan(
         torch=wanted["torch"].version,
         tag=tag,
         lock_sha256=lock.sha256,
-        changes=tuple(sorted(changes, key=lambda change: change.name)),
+        changes=changes,
         unchanged=tuple(sorted(wanted.keys() - changing)),
         kept=tuple(sorted(kept)),
         conflicts=find_conflicts(kept, before, wanted, removed, markers),
-        warnings=tuple(_warn(kept, changing)),
-        download_bytes=sum(wheel.size_bytes or 0 for wheel in fetched),
+        warnings=(*explain_attempts(attempts), *_warn(kept, changing)),
+        download_bytes=sum(wheel.size_bytes or 0 for name, wheel in wanted.items() if name in changing),
         attempts=attempts,
     )
 
 
+def _list_changes(
+    own: Mapping[str, InstalledDistribution],
+    wanted: Mapping[str, Wheel],
+    removed: Mapping[str, str],
+    tag: str,
+) -> tuple[PackageChange, ...]:
+    """What the lock adds and changes, and what goes, by name."""
+    compared = [_compare(own.get(name), wheel, tag) for name, wheel in wanted.items()]
+    gone = [
+        PackageChange(name=name, kind=ChangeKind.REMOVE, before=own[name].version, after=None, reason=reason)
+        for name, reason in removed.items()
+    ]
+    changes = [*(change for change in compared if change is not None), *gone]
+    return tuple(sorted(changes, key=lambda change: change.name))
+
+
 def list_own(report: EnvironmentReport) -> dict[str, InstalledDistribution]:
-    """The distributions in the environment's own folders by name, the one that an import finds where there are two."""
-    own = [item for item in report.distributions if PurePath(item.site_dir).is_relative_to(report.prefix)]
-    return {item.name: item for item in reversed(own)}
+    """The distributions in the environment's own folders by name, the one that an import finds where there are two.
+
+    That of torch with the version that its files have: PyPI's METADATA says 2.13.0 of a torch 2.13.0+cu130.
+    """
+    found = [item for item in report.distributions if PurePath(item.site_dir).is_relative_to(report.prefix)]
+    own = {item.name: item for item in reversed(found)}
+    if "torch" in own and report.torch is not None and report.torch.version is not None:
+        own["torch"] = replace(own["torch"], build=own["torch"].build | {"version": report.torch.version})
+    return own
 
 
 def _compare(item: InstalledDistribution | None, wheel: Wheel, tag: str) -> PackageChange | None:
@@ -98,7 +113,7 @@ def _compare(item: InstalledDistribution | None, wheel: Wheel, tag: str) -> Pack
     if item is None:
         return PackageChange(name=name, kind=ChangeKind.ADD, before=None, after=wheel.version)
     before = name_version(item)
-    if not _is_same(item, wheel.version, tag):
+    if not is_same(item, wheel.version, tag):
         return PackageChange(name=name, kind=ChangeKind.CHANGE, before=before, after=wheel.version)
     if item.fault_count or item.module_missing or not item.has_metadata:
         first = item.faults[0].path if item.faults else item.info_name
@@ -114,7 +129,7 @@ def name_version(item: InstalledDistribution) -> str | None:
     return item.build.get("version") or item.version
 
 
-def _is_same(item: InstalledDistribution, wanted: str, tag: str) -> bool:
+def is_same(item: InstalledDistribution, wanted: str, tag: str) -> bool:
     """Whether the installed version is the wanted one. A wheel of the default index carries no label: `tag` is its."""
     try:
         found, want = Version(name_version(item) or ""), Version(wanted)

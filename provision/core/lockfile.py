@@ -32,7 +32,7 @@ _HEADER = """\
 # What `provision apply` uses: packages, weights, the models' own code, and how they read.
 # Written by `provision lock`, held by `provision lock --check`. Commit it with its folder.
 """
-_NO_FILES = "files = []  # not on the machine that wrote this: provision prefetch, then provision lock"
+_NO_FILES = "files = []  # not on the machine that wrote this: provision apply, then provision lock"
 
 
 def render_lockfile(lockfile: Lockfile) -> str:

@@ -17,6 +17,8 @@ _FIRST_LINE = "# provision stack lock 1"
 _FIELD = re.compile(r"# ([a-z-]{1,30}): ([^\r\n]{1,500})")
 _ONCE = ("build", "platform", "python", "torch", "torchvision", "tag", "exclude-newer")
 _NONE = "none"
+# What stands for the time in a lock that was made without one.
+NO_CUTOFF = _NONE
 _AGAIN = "provision lock PROFILE --ship FOLDER   # writes it anew"
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from provision.model.environment import EnvironmentReport
 from provision.model.facts import Host
 from provision.model.finding import Finding
+from provision.model.into import CutChange
 
 
 class Shell(StrEnum):
@@ -90,7 +91,8 @@ class StateView(Struct, frozen=True, kw_only=True):
     `profile` is what the active generation was made by; `unreadable` are the numbers of damaged ones.
     `pending_problem` is why the record of an activation cannot be read; `pending` is the number of a
     generation whose activation was cut short; `lock_holder` a sentence. `former` is the newest generation that
-    could be active at once, looked for only where the active one is damaged.
+    could be active at once, looked for only where the active one is damaged. `cut_changes` are of environments that
+    `apply --into` changes, one that is under way too.
     """
 
     generation: int | None
@@ -102,6 +104,7 @@ class StateView(Struct, frozen=True, kw_only=True):
     lock: LockState = LockState.FREE
     lock_holder: str = ""
     leftovers: tuple[str, ...] = ()
+    cut_changes: tuple[CutChange, ...] = ()
     former: int | None = None
 
 

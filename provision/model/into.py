@@ -47,6 +47,8 @@ class IntoPlan(Struct, frozen=True, kw_only=True):
 
     `unchanged` are packages of the lock that are there as it wants them, `kept` those that are the user's own
     affair. `conflicts` are those that the change would make; `download_bytes` is at most what is fetched.
+    `generation` is the number of the one that would be made, None when nothing is to do, not even to verify;
+    `files` are written besides.
     """
 
     profile: str
@@ -63,6 +65,8 @@ class IntoPlan(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     download_bytes: int
     attempts: tuple[SourceAttempt, ...]
+    generation: int | None = None
+    files: tuple[str, ...] = ()
 
     def list_changes(self, *kinds: ChangeKind) -> tuple[PackageChange, ...]:
         """The changes of these kinds, by name."""
@@ -165,9 +169,45 @@ class FinishedChange(Struct, frozen=True, kw_only=True):
 class Journal(Struct, frozen=True, kw_only=True):
     """A change that has begun: the folder of its snapshot. `finished` is what it will have been.
 
-    It is set when all is verified; once the generation that it names is active, the change stands.
+    It is set when all is verified; once the generation that it names is active, the change stands. While `staging`
+    nothing of the environment was touched yet.
     """
 
     prefix: str
     snapshot: str
     finished: FinishedChange | None = None
+    staging: bool = False
+
+
+class CutKind(StrEnum):
+    """Where a change was when it was cut short; lost: its record cannot be read; record: that of a finished one."""
+
+    STAGING = "staging"
+    CHANGING = "changing"
+    VERIFIED = "verified"
+    LOST = "lost"
+    RECORD = "record"
+
+
+class CutChange(Struct, frozen=True, kw_only=True):
+    """A change of an environment that is not settled. `place` is the environment, for a damaged record its path."""
+
+    kind: CutKind
+    place: str
+
+    @property
+    def sentence(self) -> str:
+        """What became of it."""
+        match self.kind:
+            case CutKind.STAGING:
+                return f"a change of {self.place} was cut short before anything of it was touched"
+            case CutKind.CHANGING:
+                return f"a change of {self.place} was cut short, and it may be half changed"
+            case CutKind.VERIFIED:
+                return f"a change of {self.place} was cut short at its end, when all was verified"
+            case CutKind.LOST:
+                return (
+                    f"{self.place} cannot be read, nor do the snapshots beside it tell which change it was of"
+                )
+            case CutKind.RECORD:
+                return f"{self.place} cannot be read, so the change that it tells of can be undone no more"

@@ -1,16 +1,16 @@
-"""Writes a bundle whole or not at all, and reads one only as far as it is what its list says."""
+"""Reads a bundle only as far as it is what its list says, and unpacks it whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import IO
 
-from provision.errors import BadFileError, StateError, UsageError
+from provision.errors import BadFileError, StateError
 from provision.model.bundle import Member
 from provision.system.archive import (
     BLOCK_BYTES,
@@ -36,75 +36,6 @@ def compute_archive_bytes(manifest: bytes, members: Sequence[Member]) -> int:
     return head + sum(compute_extent(item.name, item.size_bytes) for item in members) + len(END)
 
 
-def check_destination(path: Path) -> None:
-    """Whether a bundle may be written to `path`. Raises UsageError: nothing else is ever replaced by one."""
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such folder", hint=f"mkdir -p {path.parent}")
-    if path.exists() and (not path.is_file() or not _is_bundle(path)):
-        raise UsageError(f"{path} exists and is no bundle", hint="name another file")
-
-
-def write_bundle(
-    path: Path, manifest: bytes, contents: Sequence[tuple[Member, Path | bytes]], on_bytes: OnBytes
-) -> str:
-    """Write the archive beside `path`, durable, then rename it; gives its SHA-256.
-
-    `on_bytes` is told the bytes written so far. Raises StateError when a file is not what `manifest` says of
-    it, OSError when the disk takes no more; in both cases nothing is left.
-    """
-    target = path.resolve()
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            writer = _Writer(stream, on_bytes)
-            writer.write(build_header(MANIFEST_NAME, len(manifest)) + manifest + padding(len(manifest)))
-            for member, content in contents:
-                writer.write_member(member, content)
-            writer.write(END)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return writer.digest.hexdigest()
-
-
-class _Writer:
-    """The archive as it grows, hashed as a whole."""
-
-    def __init__(self, stream: IO[bytes], on_bytes: OnBytes) -> None:
-        self._stream = stream
-        self._on_bytes = on_bytes
-        self._written = 0
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> None:
-        self._stream.write(data)
-        self.digest.update(data)
-        self._written += len(data)
-        self._on_bytes(self._written)
-
-    def write_member(self, member: Member, content: Path | bytes) -> None:
-        self.write(build_header(member.name, member.size_bytes))
-        digest, left = hashlib.sha256(), member.size_bytes
-        if isinstance(content, bytes):
-            digest.update(content)
-            left -= len(content)
-            self.write(content)
-        else:
-            with content.open("rb") as source:
-                while left > 0 and (chunk := source.read(min(_CHUNK_BYTES, left))):
-                    digest.update(chunk)
-                    left -= len(chunk)
-                    self.write(chunk)
-        if left or digest.hexdigest() != member.sha256:
-            where = content if isinstance(content, Path) else member.name
-            raise StateError(f"{where} changed while it was packed", hint="run the same command again")
-        self.write(padding(member.size_bytes))
-
-
 def load_manifest_bytes(path: Path) -> bytes:
     """The list at the head of a bundle, not yet understood. Raises BadFileError when there is none."""
     try:
@@ -115,10 +46,30 @@ def load_manifest_bytes(path: Path) -> bytes:
                 raise _no_bundle(path)
             data = stream.read(size)
     except OSError as error:
-        raise BadFileError(f"{path}: {error.strerror or error}", hint=f"ls -l {path}") from error
+        raise BadFileError(f"{path}: {error.strerror or error}", hint=f"ls -l {quote(str(path))}") from error
     if len(data) < size:
         raise BadFileError(f"{path} is cut short: its own list is not whole", hint=_again(path))
     return data
+
+
+def load_member(path: Path, manifest: bytes, members: Sequence[Member], name: str) -> bytes:
+    """The content of one small member, verified; nothing else is read or written.
+
+    Raises BadFileError for an archive whose length or whose member is not what its list says.
+    """
+    _check_length(path, manifest, members)
+    position = compute_extent(MANIFEST_NAME, len(manifest))
+    for member in members:
+        if member.name == name:
+            with path.open("rb") as stream:
+                stream.seek(position)
+                _expect(stream, build_header(member.name, member.size_bytes), path, name)
+                data = stream.read(min(member.size_bytes, _MOST_MANIFEST_BYTES))
+            if hashlib.sha256(data).hexdigest() != member.sha256:
+                raise _altered(path, name)
+            return data
+        position += compute_extent(member.name, member.size_bytes)
+    raise _altered(path, name)
 
 
 def verify_bundle(path: Path, manifest: bytes, members: Sequence[Member], on_bytes: OnBytes) -> None:
@@ -147,7 +98,8 @@ def extract_bundle(
         partial.rename(folder)
     except OSError as error:
         raise StateError(
-            f"{path} cannot be unpacked to {folder}: {error.strerror or error}", hint=f"df -h {folder.parent}"
+            f"{path} cannot be unpacked to {folder}: {error.strerror or error}",
+            hint=f"df -h {quote(str(folder.parent))}",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -182,7 +134,7 @@ def _check_space(path: Path, folder: Path, needed_bytes: int) -> None:
     if free_bytes < needed_bytes:
         raise StateError(
             f"{path} needs {needed_bytes} bytes in {folder.parent}, where {free_bytes} are free",
-            hint=f"df -h {folder.parent}",
+            hint=f"df -h {quote(str(folder.parent))}",
         )
 
 
@@ -222,11 +174,6 @@ def _read_content(
         raise _altered(path, member.name)
 
 
-def _is_bundle(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return parse_first_size(stream.read(BLOCK_BYTES), MANIFEST_NAME) is not None
-
-
 def _no_bundle(path: Path) -> BadFileError:
     return BadFileError(f"{path} is no bundle of provision", hint="provision bundle FILE   # makes one")
 
@@ -236,4 +183,4 @@ def _altered(path: Path, what: str) -> BadFileError:
 
 
 def _again(path: Path) -> str:
-    return f"copy it again, or compare it with the original: sha256sum {path}"
+    return f"copy it again, or compare it with the original: sha256sum {quote(str(path))}"

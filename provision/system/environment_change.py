@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from provision.errors import ToolError, UsageError
 from provision.model.into import InterpreterView
 from provision.model.packages import Source
-from provision.system.environment_layout import find_kind, inspect_interpreter
+from provision.system.environment_layout import find_kind, inspect_interpreter, load_lenient
 from provision.system.run import Completed, run
 from provision.system.uv import Uv, check_completed, check_installed
+
+if TYPE_CHECKING:
+    import psutil
 
 _ASK_LIMIT_S = 60.0
 _CHANGE_LIMIT_S = 3600.0
 _END_LIMIT_S = 10.0
 _LAST_WORDS = 4000
+_TORCH_VERSION = re.compile(r"""^__version__ ?= ?['"]([^'"\s]{1,80})['"]""", re.MULTILINE)
 
 _ASK_SCRIPT = """
 import json, os, sys, sysconfig
@@ -52,9 +59,24 @@ def find_prefix(path: Path) -> Path:
         folder = folder.parent
     if not folder.exists():
         raise UsageError(f"there is no environment at {folder}", hint=f"uv venv {folder}")
-    if not inspect_interpreter(folder, find_kind(folder)).exists:
+    interpreter = inspect_interpreter(folder, find_kind(folder))
+    if not interpreter.exists and os.path.lexists(interpreter.path):
+        raise UsageError(
+            f"{interpreter.path} leads to {os.path.realpath(interpreter.path)}, which is not there",
+            hint=f"uv venv --allow-existing {folder}   # leads it to a Python that is there",
+        )
+    if not interpreter.exists:
         raise UsageError(f"{folder} holds no python", hint="provision apply auto --into FOLDER   # of a venv")
     return folder
+
+
+def check_not_own(prefix: Path) -> None:
+    """Raise UsageError when this very program runs in the environment: nobody could put that back."""
+    if os.path.realpath(prefix) == os.path.realpath(sys.prefix):
+        raise UsageError(
+            f"provision itself runs in {prefix}, and would be changed under its own feet",
+            hint="uv venv ~/ocr && provision apply auto --into ~/ocr",
+        )
 
 
 def ask_interpreter(python: Path, *, env: Mapping[str, str]) -> InterpreterView:
@@ -70,6 +92,16 @@ def ask_interpreter(python: Path, *, env: Mapping[str, str]) -> InterpreterView:
         hint=f"{python} -V",
         output=done.stderr[-_LAST_WORDS:],
     )
+
+
+def load_torch_version(site_dirs: Iterable[Path]) -> str | None:
+    """The version that torch's own files have, with its label; None where there is no torch, or it does not say."""
+    for site in site_dirs:
+        text = load_lenient(site / "torch" / "version.py")
+        if text is not None:
+            found = _TORCH_VERSION.search(text)
+            return found[1] if found else None
+    return None
 
 
 def list_freeze(uv: Uv, python: Path) -> tuple[str, ...]:
@@ -132,21 +164,22 @@ def end_orphans(token: str, *, python: Path, scripts_dir: Path) -> int:
     """End what a killed run of ours left behind, each in a process group of its own that outlives us.
 
     That is every uv with `token`, a path of ours, in an argument, which would go on changing the environment; and
-    every `python`, the environment's own, that runs a script of `scripts_dir`, which would compile what it imports.
-    Gives how many there were.
+    every `python`, the environment's own, that runs a script of `scripts_dir` and whose parent is gone, which would
+    compile what it imports. One with a parent belongs to a run that lives. Gives how many there were.
     """
     import psutil
 
-    def is_orphan(process: psutil.Process) -> bool:
+    def is_left(process: psutil.Process) -> bool:
         try:
             program, *arguments = process.cmdline() or [""]
         except psutil.Error:
             return False
         if program == str(python):
-            return any(Path(word).is_relative_to(scripts_dir) for word in arguments)
+            ours = any(Path(word).is_relative_to(scripts_dir) for word in arguments)
+            return ours and _is_orphan(process)
         return Path(program).stem == "uv" and any(token in word for word in arguments)
 
-    found = [process for process in psutil.process_iter() if is_orphan(process)]
+    found = [process for process in psutil.process_iter() if is_left(process)]
     for process in found:
         with contextlib.suppress(psutil.Error):
             process.terminate()
@@ -158,19 +191,42 @@ def end_orphans(token: str, *, python: Path, scripts_dir: Path) -> int:
     return len(found)
 
 
+# Who takes in processes whose parent has ended, besides process 1: prctl(2), PR_SET_CHILD_SUBREAPER.
+_REAPERS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "launchd"})
+
+
+def _is_orphan(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        parent = process.parent()
+        return parent is None or parent.pid == 1 or parent.name() in _REAPERS
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """While files are put back, Ctrl-C and requests to end wait: an impatient second Ctrl-C breaks nothing."""
+    """While files are put back, Ctrl-C and requests to end wait; the first of them takes effect afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    former = {name: signal.signal(getattr(signal, name), signal.SIG_IGN) for name in names}
+    waiting: list[int] = []
+    former = {
+        name: signal.signal(getattr(signal, name), lambda number, _frame: waiting.append(number))
+        for name in names
+    }
     try:
         yield
     finally:
         for name, handler in former.items():
-            signal.signal(getattr(signal, name), handler)
+            # None: a handler that is not Python's own, which cannot be set again.
+            signal.signal(getattr(signal, name), signal.SIG_DFL if handler is None else handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
 
 
 def _describe_end(done: Completed) -> str:

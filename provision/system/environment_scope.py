@@ -43,7 +43,7 @@ def find_scope(
                 written |= _name_all(prefix, site, (row.path for row in found.rows))
                 info_dirs |= _name_all(prefix, site, [found.distribution.info_name])
     shared = unlinked & staying
-    unlinked |= _list_bytecode(prefix, unlinked) | {UV_LOCK, MARKER}
+    unlinked |= _list_bytecode(prefix, unlinked) | {UV_LOCK}
     _check_links(prefix, unlinked | written)
     swept = {os.path.relpath(folder, prefix) for folder in (*list_site_dirs(prefix), scripts_dir)}
     return Scope(

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 if TYPE_CHECKING:
     import requests
@@ -50,5 +51,5 @@ def _fetch_size(session: requests.Session, url: str) -> int | None:
 def _find_path(url: str) -> Path | None:
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return Path(unquote(parts.path))
+        return Path(url2pathname(parts.path))
     return None if parts.scheme in ("http", "https") else Path(url)

@@ -11,6 +11,7 @@ import msgspec
 from provision.errors import StateError
 from provision.model.checkup import LockState
 from provision.model.state import Holder
+from provision.system.into_store import find_unneeded
 from provision.system.record_folder import GENERATION, SWITCH, list_numbered
 from provision.system.stack_folder import load_manifest
 
@@ -28,7 +29,8 @@ def find_leftovers(state_dir: Path, *, needed: Collection[str] = ()) -> tuple[st
     """Paths relative to `state_dir` that nothing refers to and no run finishes.
 
     Half-written files, stacks set aside, copies of weights that were not finished, stacks that were not built to
-    their end, and numbered folders without the record that is written last. `needed` are stacks that a generation
+    their end, snapshots of users' environments that no change names, and numbered folders without the record that
+    is written last. `needed` are stacks that a generation
     refers to: those are built again, not removed.
     """
     found = [path for folder in (state_dir, state_dir.parent) for path in folder.glob(".*.tmp")]
@@ -39,6 +41,7 @@ def find_leftovers(state_dir: Path, *, needed: Collection[str] = ()) -> tuple[st
         if stack.relative_to(state_dir).as_posix() not in needed and load_manifest(stack) is None:
             found.append(stack)
     found += _find_folders_without_record(state_dir)
+    found += find_unneeded(state_dir)
     return tuple(sorted(_name(path, state_dir) for path in found))
 
 

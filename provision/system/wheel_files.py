@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from msgspec import Struct
@@ -204,5 +204,5 @@ class _Fetcher:
 def _find_path(url: str) -> Path | None:
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return Path(url2pathname(unquote(parts.path)))
+        return Path(url2pathname(parts.path))
     return None if parts.scheme in ("http", "https") else Path(url)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provision.actions.build import build_stack, name_stack_dir
-from provision.actions.resolve import ResolvedStack, resolve_stack
+from provision.actions.lock_stack import ResolvedStack, resolve_stack
 from provision.errors import DownloadError, ToolError
 from provision.system.stack_folder import (
     LOCK_NAME,

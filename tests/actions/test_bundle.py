@@ -11,11 +11,12 @@ from provision.actions import bundle_parts
 from provision.actions.build import build_stack
 from provision.actions.bundle import Bundled, make_bundle, plan_bundle
 from provision.actions.bundle_parts import build_access, collect_weights
-from provision.actions.bundle_tool import list_source_options
 from provision.actions.context import Context
 from provision.actions.knowledge import load_catalogue, load_knowledge
-from provision.actions.open_bundle import BundleSupply, isolate, place_weights
+from provision.actions.open_bundle import BundleSupply, isolate
+from provision.actions.plan import Request, prepare
 from provision.actions.situation import Situation, survey
+from provision.actions.unpacked_bundle import place_weights
 from provision.core.pip_settings import build_source
 from provision.errors import BadFileError, DownloadError, UsageError
 from provision.model.packages import Answer, PackageSettings, SourceKind
@@ -70,6 +71,8 @@ def test_what_was_packed_is_installed_without_a_source(tmp_path: Path, ctx: Cont
     [stack] = supply.resolve(there, situation).stacks
     assert stack.lock == plan_bundle(ctx, "cpu", [MODEL]).stacks[0].lock
     assert [(item.answer, item.source.label) for item in stack.attempts] == [(Answer.SERVES, "b.tar")]
+    assert not store.state_dir.exists()
+    supply.prepare(there)
     manifest = build_stack(there, store, stack)
     assert {item.name: item.version for item in manifest.packages} == stack.lock.versions
     assert manifest.tag == "cpu"
@@ -87,6 +90,43 @@ def test_a_second_use_unpacks_nothing(tmp_path: Path, ctx: Context, monkeypatch:
     first = BundleSupply(tmp_path / "b.tar").open(there)
     monkeypatch.setattr(module, "_read", lambda *_args, **_named: pytest.fail("unpacked again"))
     assert BundleSupply(tmp_path / "b.tar").open(there) == first
+
+
+def test_planning_reads_the_locks_and_unpacks_nothing(tmp_path: Path, ctx: Context) -> None:
+    """As `apply --bundle FILE --dry-run` does, and an apply that nobody confirms."""
+    make(ctx, tmp_path / "b.tar")
+    there = move(ctx, tmp_path / "there")
+    supply, store = BundleSupply(tmp_path / "b.tar"), Store(there.root)
+    prepared = prepare(there, store, Request(profile="cpu", models=(MODEL,), supply=supply))
+    assert prepared.plan is not None
+    [stack] = prepared.resolved
+    assert stack.torch_source.location == str(supply.describe(there).wheels_dir)
+    assert not list(there.root.rglob("bundles"))
+    supply.prepare(there)
+    assert sorted(item.name for item in supply.describe(there).folder.iterdir()) == [
+        *("README.txt", "locks", "weights", "wheels")
+    ]
+
+
+def test_a_lock_that_was_altered_is_refused_when_it_is_planned(tmp_path: Path, ctx: Context) -> None:
+    make(ctx, tmp_path / "b.tar")
+    data = (tmp_path / "b.tar").read_bytes()
+    (tmp_path / "b.tar").write_bytes(data.replace(b"--hash=sha256:", b"--HASH=sha256:", 1))
+    there = move(ctx, tmp_path / "there")
+    with pytest.raises(BadFileError) as caught:
+        BundleSupply(tmp_path / "b.tar").resolve(there, look(there))
+    assert caught.value.message == (
+        f"{tmp_path / 'b.tar'} is altered: locks/main.txt is not what its list says"
+    )
+
+
+def test_a_cure_for_a_path_with_a_space_can_be_typed(tmp_path: Path, ctx: Context) -> None:
+    path = tmp_path / "my bundle.tar"
+    make(ctx, path)
+    there = move(ctx, tmp_path / "there")
+    with pytest.raises(UsageError) as caught:
+        BundleSupply(path).check(survey(there, Store(there.root), "cpu", ["qwen_vl_2b"]))
+    assert caught.value.hint == f"provision apply --bundle '{path}' --models {MODEL}"
 
 
 def test_without_weights_those_of_this_machine_are_taken(tmp_path: Path, ctx: Context) -> None:
@@ -144,21 +184,6 @@ def test_a_tool_that_cannot_be_built_is_left_out_with_a_warning(tmp_path: Path, 
     assert not [item.name for item in bundled.manifest.members if item.name.startswith("tool/")]
     assert [line for line in recorder.lines if line.startswith("warn: ")] == [
         "warn: provision itself is not packed: uv cannot build it"
-    ]
-
-
-def test_the_sources_of_pip_are_told_to_uv_build() -> None:
-    sources = (
-        build_source(SourceKind.INDEX, "https://one.example/simple", "test"),
-        build_source(SourceKind.EXTRA_INDEX, "https://two.example/simple", "test"),
-        build_source(SourceKind.EXTRA_INDEX, "https://three.example/simple", "test"),
-        build_source(SourceKind.FIND_LINKS, "/wheels", "test"),
-    )
-    settings = PackageSettings(sources=sources, no_index=True)
-    assert list_source_options(settings) == [
-        *("--index-strategy", "unsafe-best-match", "--no-index"),
-        *("--default-index", "https://one.example/simple", "--index", "https://two.example/simple"),
-        *("--index", "https://three.example/simple", "--find-links", "/wheels"),
     ]
 
 

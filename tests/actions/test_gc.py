@@ -11,8 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from provision.actions.context import Context
-from provision.actions.gc import Garbage, ItemKind, UnusedWeights, collect
+from provision.actions.gc import Garbage, UnusedWeights, collect
 from provision.actions.wholeness import find_problem
+from provision.core.gc import ItemKind
 from provision.errors import StateError
 from provision.model.state import BuiltRecord
 from provision.system.built import load_built, save_built

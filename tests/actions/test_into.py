@@ -15,9 +15,10 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from provision.actions import into, into_recover
+from provision.actions import into, into_recover, into_verify
 from provision.actions.into import ChangedEnvironment, apply_into
-from provision.actions.into_recover import check_environment_stack, recover_into, undo_into
+from provision.actions.into_recover import check_environment_stack, recover_into
+from provision.actions.into_undo import undo_into
 from provision.actions.recover import recover
 from provision.errors import (
     ApplyFailedError,
@@ -27,9 +28,9 @@ from provision.errors import (
     ToolError,
     UsageError,
 )
-from provision.model.into import IntoPlan, Journal
+from provision.model.into import IntoPlan
 from provision.model.smoke import Verdict
-from provision.system.into_store import IntoStore
+from provision.system.into_marker import lay_mark
 from provision.system.store import Store
 from tests.support.into_environment import (
     REPOSITORY,
@@ -67,7 +68,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(into, "smoke_stack", answer_smoke(Verdict.PASS))
+    monkeypatch.setattr(into_verify, "smoke_stack", answer_smoke(Verdict.PASS))
 
 
 def change(root: Path, wheels: Path, environment: Path, **options: object) -> ChangedEnvironment:
@@ -147,7 +148,7 @@ def test_a_model_that_does_not_read_puts_everything_back(
     root: Path, wheels: Path, environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = read_state(environment)
-    monkeypatch.setattr(into, "smoke_stack", answer_smoke(Verdict.FAIL, "the text begins '!!!!'"))
+    monkeypatch.setattr(into_verify, "smoke_stack", answer_smoke(Verdict.FAIL, "the text begins '!!!!'"))
     with pytest.raises(ApplyFailedError) as failure:
         change(root, wheels, environment)
     said = f"{environment} is as it was before: tiny_qwen2_vl: the text begins '!!!!'"
@@ -161,8 +162,8 @@ def test_a_model_that_does_not_read_puts_everything_back(
     ("step", "error", "reason"),
     [
         ("install_lists", KeyboardInterrupt(), "it was interrupted"),
-        ("verify_imports", ToolError("uv said no"), "uv said no"),
-        ("_describe_finished", ValueError("x"), "a bug in provision: ValueError: x"),
+        ("verify_and_record", ToolError("uv said no"), "uv said no"),
+        ("describe_finished", ValueError("x"), "a bug in provision: ValueError: x"),
         ("promote", OSError(28, "No space left on device"), "No space left on device: "),
         ("promote", KeyboardInterrupt(), "it was interrupted"),
     ],
@@ -259,7 +260,7 @@ def test_what_is_asked_for_by_packages_that_stay_is_looked_for_first(
 def test_undo_takes_the_last_change_back(root: Path, wheels: Path, environment: Path) -> None:
     before = read_state(environment)
     change(root, wheels, environment)
-    finished = undo_into(make_context(root, wheels), environment)
+    finished = undo_into(make_context(root, wheels), environment).finished
     assert finished is not None
     assert (finished.profile, finished.generation) == ("cpu", 1)
     assert read_state(environment) == before
@@ -271,7 +272,7 @@ def test_undo_finishes_what_could_not_be_put_back(
     root: Path, wheels: Path, environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = read_state(environment)
-    monkeypatch.setattr(into, "smoke_stack", answer_smoke(Verdict.FAIL, "nothing was read"))
+    monkeypatch.setattr(into_verify, "smoke_stack", answer_smoke(Verdict.FAIL, "nothing was read"))
     monkeypatch.setattr(into_recover, "restore_snapshot", lambda *_: ["venv/a: Input/output error", "b", "c"])
     with pytest.raises(
         RollbackFailedError, match="could not be put back: venv/a: Input/output error and 2 more"
@@ -279,7 +280,7 @@ def test_undo_finishes_what_could_not_be_put_back(
         change(root, wheels, environment)
     assert list_installed(environment)["torch"] == "2.13.0+cpu"
     monkeypatch.undo()
-    assert undo_into(make_context(root, wheels), environment) is None
+    assert undo_into(make_context(root, wheels), environment).finished is None
     assert read_state(environment) == before
 
 
@@ -324,7 +325,7 @@ def test_a_snapshot_that_was_damaged_is_told_and_kept(
                 blob.write_bytes(b"!" * 2_000_000)
         raise ToolError("broken")
 
-    monkeypatch.setattr(into, "verify_imports", fail)
+    monkeypatch.setattr(into_verify, "verify_imports", fail)
     with pytest.raises(RollbackFailedError) as failure:
         change(root, wheels, environment)
     snapshot = find_into_dir(root) / "1"
@@ -341,7 +342,7 @@ def test_another_application_that_was_cut_short_is_named(
     root: Path, wheels: Path, environment: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other" / ".provision"
-    IntoStore(other, environment).begin(Journal(prefix=str(environment), snapshot="1"))
+    lay_mark(environment, other)
     with pytest.raises(StateError) as failure:
         change(root, wheels, environment)
     assert failure.value.message == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from packaging.pylock import Pylock
 
 from provision.actions.context import Context
 from provision.actions.export_lock import export_pylocks
+from provision.actions.knowledge import load_knowledge
 from provision.actions.known_locks import load_lock_document
-from provision.actions.lock import LockRequest, lock
-from provision.core.lock_choice import find_lock
-from provision.errors import BadFileError, StateError
-from provision.model.lockfile import ChangeKind, LockChange, LockWanted
+from provision.actions.lock import lock
+from provision.actions.lock_subject import LockRequest
+from provision.core.lock_choice import LockTerms, find_lock
+from provision.core.lock_machine import build_lock_probe
+from provision.core.parse.recognise import build_pasted_probe
+from provision.core.shipped_locks import ShippedLock, render_shipped_lock
+from provision.errors import BadFileError, StateError, UsageError
+from provision.model.lockfile import ChangeKind, LockChange, Lockfile, LockWanted
 from provision.system.resources import find_data_dir
 from tests.support.profiles import BUILDS, PROFILES
 from tests.support.reports import Recorder
@@ -169,3 +175,136 @@ def test_the_export_is_a_pylock_of_the_locked_files(tmp_path: Path, wheels: Path
         (wheel,) = package.wheels or ()
         place = wheel.path or (wheel.url or "").removeprefix("file://")
         assert Path(place).parent == wheels
+
+
+SMI = """\
++-----------------------------------------------------------------------------------------+
+| NVIDIA-SMI 580.95.05              Driver Version: 580.95.05      CUDA Version: 13.0     |
+|-----------------------------------------+------------------------+----------------------+
+| GPU  Name                 Persistence-M | Bus-Id          Disp.A | Volatile Uncorr. ECC |
+| Fan  Temp   Perf          Pwr:Usage/Cap |           Memory-Usage | GPU-Util  Compute M. |
+|=========================================+========================+======================|
+|   0  NVIDIA GeForce RTX 5090        Off |   00000000:01:00.0 Off |                  N/A |
+|  0%   31C    P8             12W /  575W |       2MiB /  32607MiB |      0%      Default |
++-----------------------------------------+------------------------+----------------------+
+"""
+
+
+def build_gpu_wheels(folder: Path, profile_name: str) -> None:
+    """What the profile of a GPU asks for, in builds that nobody checks for what they hold."""
+    knowledge = load_knowledge(replace(make_context(folder, {}), data_dir=find_data_dir()))
+    profile = knowledge.get_profile(profile_name)
+    build = knowledge.builds[profile.torch]
+    build_wheel(folder, "torch", f"{build.torch}+{build.tag}", requires=("numpy",))
+    build_wheel(folder, "torchvision", f"{build.torchvision}+{build.tag}")
+    build_wheel(folder, "numpy", "2.4.6")
+    for name, version in profile.packages.items():
+        build_wheel(folder, name, version)
+
+
+def read_platform(ctx: Context) -> str:
+    return str(tomllib.loads((ctx.root / "provision.lock").read_text(encoding="utf-8"))["platform"])
+
+
+def test_a_lock_for_a_gpu_is_held_where_there_is_none(tmp_path: Path) -> None:
+    """CI has no GPU: the profile, models and machine are those of the lock."""
+    build_gpu_wheels(tmp_path / "wheels", "blackwell")
+    ctx = open_context(tmp_path / "app", tmp_path / "wheels")
+    probe = build_pasted_probe(SMI, "2026-11-21T12:00:00+00:00")
+    written = lock(ctx, LockRequest(profile="auto", models=(MODEL,), probe=probe))
+    assert (written.document.lockfile.profile, written.written) == ("blackwell", True)
+    before = (ctx.root / "provision.lock").read_bytes()
+    checked = lock(ctx, LockRequest(check=True))
+    assert (checked.is_current, checked.changes) == (True, ())
+    assert lock(ctx, LockRequest()).written is False
+    assert (ctx.root / "provision.lock").read_bytes() == before
+
+
+def test_a_lock_for_another_platform_and_python_is_held_here(tmp_path: Path, wheels: Path) -> None:
+    ctx = open_context(tmp_path / "app", wheels)
+    there = Lockfile(schema=1, profile="cpu", platform="linux-aarch64", python="3.13", stacks=(), models=())
+    first = lock(ctx, LockRequest(profile="cpu", models=(MODEL,), probe=build_lock_probe(there)))
+    lockfile = first.document.lockfile
+    assert (lockfile.platform, lockfile.python, first.written) == ("linux-aarch64", "3.13", True)
+    assert lock(ctx, LockRequest(check=True)).is_current
+    build_wheel(wheels, "numpy", "2.5.0")
+    changed = lock(ctx, LockRequest(check=True, upgrade=True)).changes
+    assert [(change.name, change.after) for change in changed] == [("numpy", "2.5.0")]
+    here = lock(ctx, LockRequest(profile="auto"))
+    assert here.written
+    assert "platform" in {change.name for change in here.changes}
+
+
+def test_a_platform_that_nothing_can_be_resolved_for_is_told(tmp_path: Path, wheels: Path) -> None:
+    ctx = open_context(tmp_path / "app", wheels)
+    lock(ctx, REQUEST)
+    path = ctx.root / "provision.lock"
+    text = path.read_text(encoding="utf-8").replace(f'"{read_platform(ctx)}"', '"linux-riscv64"')
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        lock(ctx, LockRequest(check=True))
+    assert caught.value.message == (
+        "provision.lock is for linux-riscv64, and this machine cannot resolve for that"
+    )
+
+
+def test_the_models_of_the_lock_hold_and_those_of_config_yaml_are_told(tmp_path: Path, wheels: Path) -> None:
+    ctx = open_context(tmp_path / "app", wheels)
+    lock(ctx, REQUEST)
+    (ctx.root / "config.yaml").write_text("models:\n  qwen_vl_2b:\n    enabled: true\n", encoding="utf-8")
+    checked = lock(ctx, LockRequest(check=True))
+    assert checked.is_current
+    assert [model.key for model in checked.document.lockfile.models] == [MODEL]
+    assert isinstance(ctx.reporter, Recorder)
+    assert (
+        f"warn: config.yaml names qwen_vl_2b, provision.lock {MODEL}, which holds; "
+        "to lock the former: provision lock --models qwen_vl_2b"
+    ) in ctx.reporter.lines
+
+
+def test_the_date_that_somebody_names_is_the_one_that_the_lock_tells(tmp_path: Path, wheels: Path) -> None:
+    ctx = open_context(tmp_path / "app", wheels)
+    assert lock(ctx, REQUEST).document.lockfile.exclude_newer == "2026-11-14T00:00:00Z"
+    named = lock(ctx, LockRequest(exclude_newer="2026-06-30"))
+    assert (named.written, named.changes) == (True, ())
+    assert named.document.lockfile.exclude_newer == "2026-06-30T00:00:00Z"
+    # Nobody names one: that of the lock that is there.
+    assert lock(ctx, LockRequest()).document.lockfile.exclude_newer == "2026-06-30T00:00:00Z"
+    assert lock(ctx, LockRequest(exclude_newer="never")).document.lockfile.exclude_newer is None
+
+
+def test_a_named_date_resolves_anew(tmp_path: Path, wheels: Path) -> None:
+    ctx = open_context(tmp_path / "app", wheels)
+    lock(ctx, REQUEST)
+    build_wheel(wheels, "numpy", "2.5.0")
+    changes = lock(ctx, LockRequest(exclude_newer="2026-11-20")).changes
+    assert [(change.name, change.before, change.after) for change in changes] == [("numpy", "2.4.6", "2.5.0")]
+
+
+def test_a_lock_that_ships_keeps_its_own_date(tmp_path: Path, wheels: Path) -> None:
+    ctx = open_context(tmp_path / "app", wheels)
+    resolved = lock(ctx, REQUEST)
+    (stack,) = resolved.document.lockfile.stacks
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    for name in ("profiles", "smoke"):
+        shutil.copytree(find_data_dir() / name, data_dir / name, ignore=shutil.ignore_patterns("locks"))
+    shipped = ShippedLock(
+        build=CPU.torch,
+        terms=LockTerms(
+            requirements=stack.requirements,
+            platform=resolved.document.lockfile.platform,
+            pythons=(resolved.document.lockfile.python,),
+            torch=stack.torch,
+            torchvision=stack.torchvision,
+            tag=stack.tag,
+        ),
+        exclude_newer="2026-03-31T00:00:00Z",
+        lock=resolved.document.locks["main"],
+    )
+    (data_dir / "profiles" / "locks").mkdir()
+    (data_dir / "profiles" / "locks" / "one.txt").write_text(render_shipped_lock(shipped), encoding="utf-8")
+    other = replace(open_context(tmp_path / "other", wheels), data_dir=data_dir)
+    assert lock(other, REQUEST).document.lockfile.exclude_newer == "2026-03-31T00:00:00Z"
+    named = lock(other, replace(REQUEST, exclude_newer="2026-11-01"))
+    assert named.document.lockfile.exclude_newer == "2026-11-01T00:00:00Z"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from provision.actions.resolve import Policy, build_policy, resolve_stack
+from provision.actions.lock_stack import resolve_stack
+from provision.actions.package_policy import Policy, build_policy
 from provision.core.locks import find_undated
 from provision.errors import DownloadError, UsageError
 from tests.support.index_server import IndexServer

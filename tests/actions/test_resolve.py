@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from provision.actions.build import build_stack
-from provision.actions.resolve import resolve_stack
+from provision.actions.lock_stack import resolve_stack
 from provision.errors import DownloadError
 from provision.model.packages import Answer
 from provision.model.profile import PlatformBuild

@@ -14,9 +14,9 @@ from provision.actions.active_locks import resolve_active
 from provision.actions.apply import Applied, apply
 from provision.actions.build import build_stack
 from provision.actions.context import Context
+from provision.actions.package_policy import Policy
 from provision.actions.plan import NetworkSupply, Request
 from provision.actions.prospect import find_prospect
-from provision.actions.resolve import Policy
 from provision.actions.situation import survey
 from provision.actions.smoke import Subject
 from provision.actions.update import Updated, update

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.actions import bundle
 from provision.cli.bundle import bundle_command
 from provision.errors import BadFileError, UsageError
 from tests.support.bundles import hash_of, render_lock, write_small_bundle
@@ -53,3 +54,18 @@ def test_options_that_cannot_go_together() -> None:
     with pytest.raises(UsageError) as caught:
         run("--check", "--dry-run", "b.tar")
     assert caught.value.message == "--check and --dry-run cannot go together"
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_file_that_may_not_be_written_is_refused_before_anything_is_resolved(
+    tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "plan_bundle", lambda *_args, **_named: pytest.fail("resolved"))
+    (tmp_path / "letter.txt").write_text("dear reader", encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        run(str(tmp_path / "no" / "x.tar"), "cpu", *options)
+    assert caught.value.message == f"{tmp_path / 'no'}: no such folder"
+    with pytest.raises(UsageError) as caught:
+        run(str(tmp_path / "letter.txt"), "cpu", *options)
+    assert caught.value.message == f"{tmp_path / 'letter.txt'} exists and is no bundle"
+    assert (tmp_path / "letter.txt").read_text(encoding="utf-8") == "dear reader"

@@ -96,6 +96,50 @@ def test_a_bill_goes_to_a_file_or_to_stdout(root: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(importlib.util.find_spec("cyclonedx") is None, reason="cyclonedx is not installed")
+def test_a_dash_is_stdout(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    assert main.run(["sbom", "--root", str(root)]) == 0
+    plain = capsys.readouterr().out
+    assert main.run(["sbom", "-", "--root", str(root)]) == 0
+    assert capsys.readouterr().out == plain
+    assert not (root / "-").exists()
+
+
+def test_a_bill_is_not_written_to_a_folder_that_is_missing(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = root / "no such folder"
+    assert main.run(["sbom", str(folder / "sb.json"), "--root", str(root)]) == 2
+    assert capsys.readouterr().err == (f"error: {folder}: no such folder\n\nhint: mkdir -p '{folder}'\n")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("url", ["http://u:S3CRET@127.0.0.1:9", "https://S3CRET@osv.example/x"])
+def test_a_login_in_the_address_of_a_service_is_refused_unsaid(
+    url: str, root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_OSV_URL", url)
+    assert main.run(["audit", "--root", str(root)]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(
+        "error: --service-url (PROVISION_OSV_URL) holds a login, which would stand on a command line for all"
+    )
+    assert "S3CRET" not in out + err
+
+
+@pytest.mark.parametrize("url", ["u:S3CRET@osv.example", "osv.example/S3CRET", "http:///S3CRET"])
+def test_what_is_no_address_of_a_service_is_refused_unsaid(
+    url: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["audit", "--root", str(root), "--service-url", url]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: --service-url (PROVISION_OSV_URL) does not begin with https://HOST\n")
+    assert "S3CRET" not in out + err
+
+
 def test_options_that_do_not_go_together_are_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["lock", "--check", "--export", "pylock", "--root", str(root)]) == 2
     assert capsys.readouterr().err.startswith(

@@ -15,9 +15,10 @@ from provision.model.environment import (
     FileFault,
     InstalledDistribution,
     Interpreter,
+    TorchFiles,
 )
 from provision.model.into import ChangeKind, Conflict, IntoPlan
-from provision.model.packages import StackLock, Wheel
+from provision.model.packages import Answer, Source, SourceAttempt, SourceKind, StackLock, Wheel
 from tests.support.machines import LINUX
 
 SITE = "/env/lib/python3.12/site-packages"
@@ -110,6 +111,41 @@ def test_torch_is_compared_with_what_it_was_built_for(
     base = installed.partition("+")[0]
     plan = plan_change(make_item("torch", base, build={"version": installed}), tag=tag, torch=wanted)
     assert bool(plan.changes) is not same
+
+
+@pytest.mark.parametrize(("files", "changed"), [("2.11.0+cu130", True), ("2.11.0+cpu", False)])
+def test_what_the_files_of_torch_say_counts(files: str, changed: bool) -> None:
+    """PyPI's METADATA has no label, whatever the wheel is built for."""
+    report = EnvironmentReport(
+        prefix="/env",
+        kind=EnvironmentKind.VENV,
+        distributions=(make_item("torch", "2.11.0"),),
+        torch=TorchFiles(version=files),
+    )
+    lock = make_lock(torch="2.11.0+cpu")
+    plan = build_into_plan(
+        report, LINUX, lock, lambda _version: (True, ""), profile="cpu", models=("a",), tag="cpu"
+    )
+    expected = [("change", "torch", files, "2.11.0+cpu")] if changed else []
+    assert list_changes(plan) == expected
+
+
+def test_a_source_that_does_not_answer_is_a_warning() -> None:
+    source = Source(kind=SourceKind.INDEX, location="https://a.test", origin="pip.conf", label="a.test")
+    attempt = SourceAttempt(source=source, answer=Answer.UNREACHABLE, detail="it timed out")
+    report = EnvironmentReport(prefix="/env", kind=EnvironmentKind.VENV)
+    plan = build_into_plan(
+        report,
+        LINUX,
+        make_lock(torch="2.11.0"),
+        lambda _version: (True, ""),
+        profile="cpu",
+        models=("a",),
+        tag="cpu",
+        attempts=(attempt,),
+    )
+    assert plan.warnings == ("a.test (pip.conf) does not answer: it timed out",)
+    assert plan.attempts == (attempt,)
 
 
 def test_a_damaged_package_is_installed_again() -> None:

@@ -74,9 +74,7 @@ def test_the_order_of_the_content_does_not_show() -> None:
 def test_files_that_are_not_here_are_said_to_be() -> None:
     lockfile = make_document(models=(make_model(files=(), remote_code=()),)).lockfile
     text = render_lockfile(lockfile)
-    assert (
-        "files = []  # not on the machine that wrote this: provision prefetch, then provision lock\n" in text
-    )
+    assert "files = []  # not on the machine that wrote this: provision apply, then provision lock\n" in text
     assert parse_lockfile(text, where="x").models[0].files == ()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from provision.actions.build import build_stack, name_stack_dir
 from provision.actions.context import Context
-from provision.actions.resolve import ResolvedStack, resolve_stack
+from provision.actions.lock_stack import ResolvedStack, resolve_stack
 from provision.errors import DownloadError, ProvisionError, ToolError
 from provision.model.state import StackManifest
 from provision.system.store import Store

@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from provision.actions.build import build_stack, name_stack_dir
-from provision.actions.resolve import ResolvedStack, resolve_stack
+from provision.actions.lock_stack import ResolvedStack, resolve_stack
 from tests.faults.mirror import PINS, Mirror, check_built, list_pins
 from tests.support.index_server import IndexServer
 from tests.support.sources import PLATFORM, SPEC, make_build

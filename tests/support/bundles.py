@@ -16,7 +16,7 @@ from provision.model.bundle import (
     BundleTarget,
     Member,
 )
-from provision.system.bundle import write_bundle
+from provision.system.bundle_writer import write_bundle
 
 WHEELS = {
     "torch": ("2.13.0", "wheels/torch-2.13.0-py3-none-any.whl", b"torch" * 300),

@@ -1,12 +1,14 @@
 """A venv of a user's, of small real wheels that real uv installed, and the profile's newer ones beside it.
 
-As a program it changes the venv: `python -m tests.support.into_environment ROOT ENV WHEELS`.
+As a program it changes the venv: `python -m tests.support.into_environment ROOT ENV WHEELS [GO]`. With GO it makes
+ROOT/planned when it has its plan, and waits for the file GO before it changes anything.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -17,10 +19,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from provision.actions import into
+from provision.actions import into_verify
 from provision.actions.context import Context
+from provision.actions.into import apply_into
+from provision.actions.package_policy import ANY_AGE, build_policy
 from provision.actions.plan import NetworkSupply, Request
-from provision.actions.resolve import ANY_AGE, build_policy
+from provision.cli.main import _terminate
+from provision.errors import ProvisionError
+from provision.model.into import IntoPlan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.system.uv import find_uv
 from tests.support.reports import Recorder
@@ -169,16 +175,27 @@ def answer_smoke(
 
 
 def main() -> None:
-    """Change the venv, as a process that can be killed; its smoke takes a second."""
+    """Change the venv, as a process that can be killed or asked to end; its smoke takes a second."""
     root, environment, wheels = (Path(argument) for argument in sys.argv[1:4])
+    go = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+
+    def agree(_plan: IntoPlan) -> None:
+        (root / "planned").touch()
+        while go is not None and not go.exists():
+            time.sleep(0.0005)
 
     def smoke(*arguments: Any) -> Any:
         time.sleep(1)
         return answer_smoke(Verdict.PASS)(*arguments)
 
-    into.smoke_stack = smoke
+    into_verify.smoke_stack = smoke
+    signal.signal(signal.SIGTERM, _terminate)
     ctx = make_context(root, wheels)
-    into.apply_into(ctx, make_request(ctx), environment)
+    try:
+        apply_into(ctx, make_request(ctx), environment, agree=agree)
+    except ProvisionError as error:
+        print(error.message, file=sys.stderr)
+        sys.exit(int(error.exit_code))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,13 @@ from provision.errors import BadFileError, StateError, UsageError
 from provision.system import bundle as module
 from provision.system.archive import END, build_header, padding
 from provision.system.bundle import (
-    check_destination,
     compute_archive_bytes,
     extract_bundle,
     load_manifest_bytes,
+    load_member,
     verify_bundle,
-    write_bundle,
 )
+from provision.system.bundle_writer import check_destination, write_bundle
 from provision.system.files import hash_file
 from tests.support.bundles import build_contents, build_manifest, write_small_bundle
 
@@ -219,3 +220,50 @@ def test_only_a_bundle_is_replaced_by_a_bundle(tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
             check_destination(bad)
         assert caught.value.message == message
+
+
+def test_one_member_is_read_without_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "b.tar"
+    head, manifest = write_small_bundle(path)
+    for name, content in build_contents().items():
+        assert load_member(path, head, manifest.members, name) == content
+    assert [item.name for item in tmp_path.iterdir()] == ["b.tar"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: data[:-1], "is cut short: it has"),
+        (lambda data: data + b"x", "is altered: 1 bytes more than its list names"),
+        (
+            lambda data: data.replace(b"numpy==2.4.6", b"numpy==2.4.7"),
+            "is altered: locks/main.txt is not what",
+        ),
+        (
+            lambda data: data.replace(b"locks/main.txt\0", b"locks/niam.txt\0"),
+            "is altered: locks/main.txt is",
+        ),
+    ],
+)
+def test_one_member_of_what_was_spoilt_is_refused(
+    tmp_path: Path, spoil: Callable[[bytes], bytes], message: str
+) -> None:
+    path = tmp_path / "b.tar"
+    head, manifest = write_small_bundle(path)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(BadFileError) as caught:
+        load_member(path, head, manifest.members, "locks/main.txt")
+    assert caught.value.message.startswith(f"{path} {message}")
+
+
+def test_cures_quote_names_with_spaces(tmp_path: Path) -> None:
+    folder = tmp_path / "no such folder"
+    with pytest.raises(UsageError) as caught:
+        check_destination(folder / "b.tar")
+    assert caught.value.hint == f"mkdir -p '{folder}'"
+    path = tmp_path / "my bundle.tar"
+    head, manifest = write_small_bundle(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BadFileError) as refused:
+        verify_bundle(path, head, manifest.members, ignore)
+    assert refused.value.hint == f"copy it again, or compare it with the original: sha256sum '{path}'"

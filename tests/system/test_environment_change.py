@@ -17,6 +17,7 @@ from provision.system.environment_change import (
     ask_interpreter,
     end_orphans,
     find_prefix,
+    load_torch_version,
     remove_folders,
     signals_held,
 )
@@ -37,6 +38,26 @@ def test_what_is_no_environment_is_refused(tmp_path: Path) -> None:
         find_prefix(tmp_path / "none")
     with pytest.raises(UsageError, match=f"{tmp_path} holds no python"):
         find_prefix(tmp_path)
+
+
+def test_a_python_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyvenv.cfg").touch()
+    (tmp_path / "bin" / "python").symlink_to("/no/such/python3.11")
+    with pytest.raises(UsageError) as failure:
+        find_prefix(tmp_path)
+    python = tmp_path / "bin" / "python"
+    assert failure.value.message == f"{python} leads to /no/such/python3.11, which is not there"
+    assert failure.value.hint == f"uv venv --allow-existing {tmp_path}   # leads it to a Python that is there"
+
+
+def test_the_version_of_torch_is_that_of_its_files(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    assert load_torch_version([first, second]) is None
+    (second / "torch").mkdir(parents=True)
+    text = "from typing import Optional\n\n__all__ = ['__version__']\n__version__ = '2.13.0+cu130'\n"
+    (second / "torch" / "version.py").write_text(text, encoding="ascii")
+    assert load_torch_version([first, second]) == "2.13.0+cu130"
 
 
 def test_a_python_says_where_it_installs(tmp_path: Path) -> None:
@@ -86,13 +107,27 @@ def test_what_outlived_a_killed_run_is_ended(tmp_path: Path, name: str, argument
     words = [str(tmp_path / word) if "/" in word else word for word in arguments]
     argv = [str(tmp_path / name), "-c", "import time; time.sleep(60)", *words]
     places = {"python": tmp_path / "python", "scripts_dir": tmp_path / "smoke"}
-    with subprocess.Popen(argv) as orphan:
-        deadline = time.monotonic() + 10
-        # Until the program has started, its arguments are still ours.
-        while (ended := end_orphans(str(tmp_path / "into"), **places)) == 0 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert ended == 1
-        assert orphan.poll() is not None
+    # Its parent, a shell, ends at once.
+    subprocess.run(["sh", "-c", '"$@" & echo', "sh", *argv], check=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    # Until the program has started, its arguments are still the shell's.
+    while (ended := end_orphans(str(tmp_path / "into"), **places)) == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert ended == 1
+    assert end_orphans(str(tmp_path / "into"), **places) == 0
+
+
+def test_a_worker_of_a_run_that_lives_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    script = "import time; print('started', flush=True); time.sleep(60)"
+    argv = [str(tmp_path / "python"), "-c", script, str(tmp_path / "smoke" / "worker.py")]
+    places = {"python": tmp_path / "python", "scripts_dir": tmp_path / "smoke"}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"started\n"
+        assert end_orphans(str(tmp_path / "into"), **places) == 0
+        assert worker.poll() is None
+        worker.kill()
 
 
 def test_folders_are_removed_and_links_are_not(tmp_path: Path) -> None:
@@ -104,11 +139,18 @@ def test_folders_are_removed_and_links_are_not(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "link.dist-info"]
 
 
-def test_a_signal_waits_while_files_are_put_back() -> None:
-    handler = signal.getsignal(signal.SIGINT)
-    with signals_held():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
+def test_a_signal_waits_while_files_are_put_back_and_takes_effect_afterwards() -> None:
+    handler, done = signal.getsignal(signal.SIGINT), []
+
+    def put_back() -> None:
+        with signals_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            done.append("put back")
+
+    with pytest.raises(KeyboardInterrupt):
+        put_back()
+    assert done == ["put back"]
     assert signal.getsignal(signal.SIGINT) is handler
 
 

@@ -87,7 +87,6 @@ def change(environment: Environment) -> None:
 def test_the_scope_names_what_goes_and_what_comes(scope: Scope) -> None:
     assert scope.unlinked == {
         ".lock",
-        ".provision-into.json",
         "bin/torchrun",
         f"{SITE}/torch-2.7.0.dist-info/INSTALLER",
         f"{SITE}/torch-2.7.0.dist-info/METADATA",

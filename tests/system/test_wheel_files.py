@@ -161,6 +161,15 @@ def test_files_of_this_machine_are_taken_where_they_are(tmp_path: Path, server: 
     assert caught.value.message == f"{path.name} is missing or not the file that the lock names"
 
 
+def test_a_percent_sign_in_the_name_of_a_folder_is_one(tmp_path: Path) -> None:
+    """`%2520` in an address is the three signs `%20` of a name: it is decoded once."""
+    path = build_wheel(tmp_path / "50%20off", "one", "1.0")
+    url = path.as_uri()
+    assert "50%2520off" in url
+    file = WheelFile(url=url, label="one", sha256=hash_file(path), size_bytes=path.stat().st_size)
+    assert fetch_wheels([file], tmp_path / "kept", PLAIN, on_progress=lambda _: None) == {file.sha256: path}
+
+
 def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     with FileLock(tmp_path / "kept" / "lock"), pytest.raises(StateError) as caught:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from provision.core.checks.check import Check, Checkup, Needs
 from provision.core.checks.results import Result, failed, passed, skipped, warned
 from provision.core.cures import build_own_cure
-from provision.core.shells import render_rename
+from provision.core.shells import render_rename, render_word
 from provision.model.checkup import LockState
+from provision.model.into import CutKind
 from provision.model.smoke import Verdict
 
 _NOTHING_ACTIVE = "no generation is active"
@@ -75,6 +76,29 @@ def check_leftovers(checkup: Checkup) -> Result:
         return passed("no interrupted build left anything")
     more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
     return warned(f"left by interrupted runs: {', '.join(left[:_SHOWN])}{more}", _fix(checkup))
+
+
+def check_into(checkup: Checkup) -> Result:
+    """Environments of the user's that an `apply --into` left in the middle."""
+    changes = checkup.state.cut_changes
+    if not changes:
+        return passed("no change of an environment was cut short")
+    if checkup.state.lock is LockState.HELD:
+        return skipped(
+            "somebody works in the state folder, and a change of an environment with it: state.lock"
+        )
+    evidence = "; ".join(change.sentence for change in changes)
+    kinds = {change.kind for change in changes}
+    half = [change.place for change in changes if change.kind is CutKind.CHANGING]
+    if CutKind.LOST in kinds:
+        return failed(evidence)
+    if half:
+        place = checkup.place
+        return failed(
+            evidence,
+            build_own_cure(place, "apply", "auto", "--into", render_word(place.shell, half[0]), "--undo"),
+        )
+    return warned(evidence, build_own_cure(checkup.place, "gc"))
 
 
 def check_stacks(checkup: Checkup) -> Result:
@@ -159,6 +183,12 @@ CHECKS = (
         id="state.leftovers",
         question="Did interrupted runs leave anything behind?",
         run=check_leftovers,
+        needs=Needs.HERE,
+    ),
+    Check(
+        id="state.into",
+        question="Is every environment that `apply --into` changes settled?",
+        run=check_into,
         needs=Needs.HERE,
     ),
     Check(

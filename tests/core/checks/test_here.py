@@ -23,6 +23,7 @@ from provision.model.checkup import (
 from provision.model.environment import EnvironmentKind, EnvironmentReport, LibraryFolder
 from provision.model.facts import Gpu, Vendor
 from provision.model.finding import Finding, Severity
+from provision.model.into import CutChange, CutKind
 from provision.model.network import CertificateFile, NetworkView, Reach, ReachKind
 from provision.model.packages import Answer, Source, SourceAttempt, SourceKind
 from tests.support.checkups import FakeCheckup, make_checkup, make_host
@@ -282,6 +283,60 @@ def test_certificates() -> None:
             Severity.WARN,
             "left by interrupted runs: a, b, c, d and 1 more",
             "provision doctor --fix",
+        ),
+        (
+            "state.into",
+            {"state": StateView(generation=1, cut_changes=(CutChange(kind=CutKind.CHANGING, place="/v 1"),))},
+            Severity.FAIL,
+            "a change of /v 1 was cut short, and it may be half changed",
+            "provision apply auto --into '/v 1' --undo",
+        ),
+        (
+            "state.into",
+            {"state": StateView(generation=1, cut_changes=(CutChange(kind=CutKind.STAGING, place="/v"),))},
+            Severity.WARN,
+            "a change of /v was cut short before anything of it was touched",
+            "provision gc",
+        ),
+        (
+            "state.into",
+            {
+                "state": StateView(
+                    generation=1,
+                    cut_changes=(
+                        CutChange(kind=CutKind.VERIFIED, place="/v"),
+                        CutChange(kind=CutKind.RECORD, place="/i/finished.json"),
+                    ),
+                )
+            },
+            Severity.WARN,
+            "a change of /v was cut short at its end, when all was verified; /i/finished.json cannot be read, so "
+            "the change that it tells of can be undone no more",
+            "provision gc",
+        ),
+        (
+            "state.into",
+            {
+                "state": StateView(
+                    generation=1, cut_changes=(CutChange(kind=CutKind.LOST, place="/i/journal.json"),)
+                )
+            },
+            Severity.FAIL,
+            "/i/journal.json cannot be read, nor do the snapshots beside it tell which change it was of",
+            None,
+        ),
+        (
+            "state.into",
+            {
+                "state": StateView(
+                    generation=1,
+                    lock=LockState.HELD,
+                    cut_changes=(CutChange(kind=CutKind.CHANGING, place="/v"),),
+                )
+            },
+            Severity.SKIP,
+            "somebody works in the state folder, and a change of an environment with it: state.lock",
+            None,
         ),
         (
             "stack.complete",
