@@ -118,5 +118,6 @@ def _find_stack_interpreter(ctx: Context, active: GenerationRecord | None, stack
     record = next(record for record in active.stacks if record.name == stack)
     python = find_interpreter(Store(ctx.root).state_dir / record.path)
     if not python.exists():
-        raise StateError(f"stack {stack} is missing: {python}", hint=_APPLY_FIRST)
+        hint = f"provision apply {active.profile} --into {record.path}" if record.is_users else _APPLY_FIRST
+        raise StateError(f"stack {stack} is missing: {python}", hint=hint)
     return python

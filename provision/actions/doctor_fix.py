@@ -63,6 +63,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 _KINDS: dict[str, RepairKind] = {
     "state.lock": RepairKind.LOCK,
     "state.leftovers": RepairKind.LEFTOVERS,
+    "state.into": RepairKind.RECOVER,
     "config.valid": RepairKind.CONFIG,
     "config.drift": RepairKind.CONFIG,
     "stack.complete": RepairKind.APPLY,
@@ -120,7 +121,8 @@ def _choose_kind(store: Store, name: str) -> RepairKind | None:
 
 
 _TITLES = {
-    RepairKind.RECOVER: "finish or undo the activation that was cut short, or forget it where its record is damaged",
+    RepairKind.RECOVER: "finish or undo what was cut short, an activation or a change of an environment of yours; "
+    "forget an activation whose record is damaged",
     RepairKind.LOCK: "forget the holder of the lock, who has ended",
     RepairKind.STACKS: "declare altered stacks unfinished, and have uv's cache forget the packages that were altered",
     RepairKind.WEIGHTS: "remove weights whose content is not what their revision names",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from provision.actions.candidate import find_snapshot
+from provision.actions.candidate import find_snapshot, find_whole_former
 from provision.actions.context import Context
 from provision.actions.into_recover import find_cut_changes
 from provision.actions.settle import settle
@@ -160,6 +160,8 @@ def _load_generations(ctx: Context, store: Store) -> tuple[dict[int, GenerationR
 def _load_active_number(store: Store, damaged: set[int]) -> int | None:
     """Raises StateError when what the active generation needs is not known: nothing is removed then."""
     hint = "provision rollback   # makes a whole generation active"
+    if find_whole_former(store) is None:
+        hint = "provision apply auto   # makes a new generation"
     try:
         active = store.load_active_number()
     except StateError as error:

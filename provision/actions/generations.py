@@ -35,6 +35,10 @@ def list_generations(ctx: Context) -> tuple[GenerationRow, ...]:
     rows = []
     active = _read_active_number(ctx, store)
     _tell_unfinished(ctx, store)
+    if active is not None and active not in store.list_numbers():
+        ctx.reporter.warn(
+            f"generation {active} is active and its record is gone: provision apply auto makes a new one"
+        )
     switches = store.list_switches()
     for number in store.list_numbers():
         try:

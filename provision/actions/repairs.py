@@ -35,7 +35,6 @@ def finish_activation(ctx: Context, store: Store) -> None:
         except StateError:
             pending_path = name_pending(store)
             pending_path.rename(pending_path.with_suffix(".damaged"))
-            return
         settle(ctx, store)
 
 

@@ -271,6 +271,10 @@ class Store:
     def _load(self, path: Path, kind: type[_Record]) -> _Record:
         try:
             return msgspec.json.decode(path.read_bytes(), type=kind)
+        except FileNotFoundError as error:
+            raise StateError(
+                f"{path} is missing", hint="provision apply auto   # makes a new generation"
+            ) from error
         except (OSError, msgspec.DecodeError) as error:
             raise self._damaged(path, str(error)) from error
 
