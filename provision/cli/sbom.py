@@ -50,4 +50,5 @@ def sbom_command(
     elif file is None:
         click.echo(text, nl=False)
     else:
-        click.echo(f"wrote {file}: {len(packages)} packages and {len(bill.models)} models of {bill.subject}")
+        models = f"{len(bill.models)} model{'' if len(bill.models) == 1 else 's'}"
+        click.echo(f"wrote {file}: {len(packages)} packages and {models} of {bill.subject}")

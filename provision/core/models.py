@@ -91,14 +91,21 @@ def build_requirements(
     extras = _list_extras(models)
     if preferred:
         # A pin lies within the models' ranges already; bounds have to be met together with them.
-        both = {
-            name: ",".join(filter(None, (pin, wanted.get(name, "") if bounds else "")))
-            for name, pin in pins.items()
-        }
-        return (_render({**{n: w for n, w in wanted.items() if n not in pins}, **both}, extras),)
+        both = (
+            pins if bounds is None else {name: _join(pin, wanted.get(name, "")) for name, pin in pins.items()}
+        )
+        return (
+            _render({**{name: text for name, text in wanted.items() if name not in pins}, **both}, extras),
+        )
     others = {name: pin for name, pin in pins.items() if name not in wanted}
     loose = dict.fromkeys(others, "")
     return (_render({**others, **wanted}, extras), _render({**loose, **wanted}, extras))
+
+
+def _join(*specifiers: str) -> str:
+    """All of several specifiers in one, each part once."""
+    parts = {part.strip() for text in specifiers for part in text.split(",") if part.strip()}
+    return ",".join(sorted(parts))
 
 
 def _list_extras(models: Sequence[ModelSpec]) -> dict[str, str]:

@@ -91,7 +91,7 @@ def test_a_bill_of_a_lock_needs_its_library(root: Path, monkeypatch: pytest.Monk
 def test_a_bill_goes_to_a_file_or_to_stdout(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = root / "sbom.cdx.json"
     assert main.run(["sbom", str(path), "--root", str(root)]) == 0
-    assert capsys.readouterr().out == f"wrote {path}: 2 packages and 1 models of provision.lock\n"
+    assert capsys.readouterr().out == f"wrote {path}: 2 packages and 1 model of provision.lock\n"
     assert main.run(["sbom", "--root", str(root)]) == 0
     assert capsys.readouterr().out == path.read_text(encoding="utf-8")
 
