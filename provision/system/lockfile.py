@@ -6,15 +6,15 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from provision.errors import BadFileError, StateError
+from provision.errors import StateError
 from provision.model.lockfile import LockedFile
 from provision.system.files import hash_file, write_atomic
 from provision.system.hub_request import read_hub_request
+from provision.system.resources import load_text
 from provision.system.stack_folder import LOCK_NAME
 
 LOCKFILE_NAME = "provision.lock"
 _STACKS_DIR_NAME = f"{LOCKFILE_NAME}.d"
-_MOST_BYTES = 64 * 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -27,7 +27,7 @@ def load_lock_texts(root: Path) -> tuple[str, dict[str, str]] | None:
     if not path.exists():
         return None
     folder = root / _STACKS_DIR_NAME
-    return _load(path), {file.stem: _load(file) for file in sorted(folder.glob("*.txt"))}
+    return load_text(path), {file.stem: load_text(file) for file in sorted(folder.glob("*.txt"))}
 
 
 def save_lock_texts(root: Path, text: str, stack_texts: Mapping[str, str]) -> None:
@@ -89,16 +89,3 @@ def inspect_cached_model(repo_id: str, revision: str, *, env: Mapping[str, str])
         raise StateError(
             f"{error.filename or folder}: {error.strerror or error}", hint=f"ls -l {folder}"
         ) from error
-
-
-def _load(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise BadFileError(f"{path}: larger than {_MOST_BYTES >> 20} MiB", hint=f"ls -l {path}")
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadFileError(f"{path}: not UTF-8 at byte {error.start}", hint=f"file {path}") from error
-    except OSError as error:
-        raise BadFileError(f"{path}: {error.strerror or error}", hint=f"ls -l {path}") from error

@@ -13,64 +13,30 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from provision.actions import into, into_change, into_verify, plan
+from provision.actions import into, into_change, plan
 from provision.actions.gc import Garbage, collect
 from provision.actions.generations import list_generations
-from provision.actions.into import ChangedEnvironment, apply_into
+from provision.actions.into import apply_into
 from provision.actions.into_recover import check_environment_stack, find_cut_changes, recover_into
 from provision.actions.into_undo import undo_into
 from provision.actions.recover import recover
 from provision.actions.state_views import load_active, look_at_state
 from provision.errors import StateError, UsageError
 from provision.model.into import CutChange, CutKind, IntoPlan, Journal
-from provision.model.smoke import Verdict
 from provision.system.into_marker import lay_mark
 from provision.system.into_store import IntoStore
 from provision.system.store import Store
+from tests.actions.into.conftest import change
 from tests.support.into_environment import (
     REPOSITORY,
-    answer_smoke,
-    build_wheels,
     find_site,
     make_context,
-    make_environment,
     make_request,
     read_state,
 )
 from tests.support.reports import Recorder
 
 MARK = ".provision-into.json"
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheels(tmp_path_factory.mktemp("wheels"))
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Path:
-    return make_environment(tmp_path_factory.mktemp("pristine") / "venv", wheels)
-
-
-@pytest.fixture
-def environment(tmp_path: Path, pristine: Path) -> Path:
-    return shutil.copytree(pristine, tmp_path / "venv", symlinks=True)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "app").mkdir()
-    return tmp_path / "app"
-
-
-@pytest.fixture(autouse=True)
-def _read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(into_verify, "smoke_stack", answer_smoke(Verdict.PASS))
-
-
-def change(root: Path, wheels: Path, environment: Path, **options: object) -> ChangedEnvironment:
-    ctx = make_context(root, wheels)
-    return apply_into(ctx, make_request(ctx), environment, **options)  # type: ignore[arg-type]
 
 
 def clean(root: Path, wheels: Path, *, dry_run: bool = False) -> tuple[Garbage, list[str]]:

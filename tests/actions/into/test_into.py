@@ -16,7 +16,7 @@ import yaml
 from msgspec.structs import replace
 
 from provision.actions import into, into_recover, into_verify
-from provision.actions.into import ChangedEnvironment, apply_into
+from provision.actions.into import apply_into
 from provision.actions.into_recover import check_environment_stack, recover_into
 from provision.actions.into_undo import undo_into
 from provision.actions.recover import recover
@@ -32,6 +32,7 @@ from provision.model.into import IntoPlan
 from provision.model.smoke import Verdict
 from provision.system.into_marker import lay_mark
 from provision.system.store import Store
+from tests.actions.into.conftest import change
 from tests.support.into_environment import (
     REPOSITORY,
     answer_smoke,
@@ -43,37 +44,6 @@ from tests.support.into_environment import (
     read_state,
 )
 from tests.support.reports import Recorder
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheels(tmp_path_factory.mktemp("wheels"))
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Path:
-    return make_environment(tmp_path_factory.mktemp("pristine") / "venv", wheels)
-
-
-@pytest.fixture
-def environment(tmp_path: Path, pristine: Path) -> Path:
-    return shutil.copytree(pristine, tmp_path / "venv", symlinks=True)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "app").mkdir()
-    return tmp_path / "app"
-
-
-@pytest.fixture(autouse=True)
-def _read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(into_verify, "smoke_stack", answer_smoke(Verdict.PASS))
-
-
-def change(root: Path, wheels: Path, environment: Path, **options: object) -> ChangedEnvironment:
-    ctx = make_context(root, wheels)
-    return apply_into(ctx, make_request(ctx), environment, **options)  # type: ignore[arg-type]
 
 
 def list_installed(environment: Path) -> dict[str, str]:
