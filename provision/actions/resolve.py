@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from provision.core.partition import Group, Refused, Separation, build_need, cho
 from provision.core.targets import Target
 from provision.errors import UsageError
 from provision.model.catalogue import ModelSpec
+from provision.model.environment import KnownPairs
 from provision.model.facts import Facts
 from provision.model.flash_attention import FlashKnowledge
 from provision.model.profile import FlashChoice, Profile, TorchBuild
@@ -67,29 +68,8 @@ def resolve_models(
         python = ".".join(facts.host.python_version.split(".")[:2])
         resolver = replace(opened, known=known, python=python)
 
-        def prove(group: Group) -> ResolvedStack | Refused:
-            chosen = [catalogue[key] for key in group.models]
-            answer: ResolvedStack | Refused = Refused(reason="")
-            bounded = build_requirements(
-                chosen, profile, preferred=group.preferred, bounds=profile.bounds or None
-            )[0]
-            for requirements in build_requirements(
-                chosen, profile, preferred=group.preferred, bounds=policy.bounds
-            ):
-                spec = StackSpec(
-                    name="",
-                    models=group.models,
-                    requirements=requirements,
-                    torchvision_needed=any(model.needs_torchvision for model in chosen),
-                )
-                answer = resolve_requirements(resolver, spec, bounded=bounded)
-                if isinstance(answer, ResolvedStack):
-                    bad = find_bad_pairs(answer.lock.versions, facts, pairs.bad_pairs)
-                    known = next((pair for pair in bad if pair.severity == "fail"), None)
-                    return answer if known is None else Refused(reason=f"{known.what} ({known.source})")
-            return answer
-
         pins = policy.bounds or {name: f"=={version}" for name, version in profile.packages.items()}
+        prove = partial(_prove, resolver, profile, facts, catalogue, pairs)
         found = choose_groups([build_need(model) for model in models], pins, prove)
         if not isinstance(found, Refused):
             finish = partial(_decide_flash_attention, resolver, profile, facts, flash)
@@ -102,6 +82,36 @@ def resolve_models(
         )
     groups, separations = found
     return ResolvedSet(stacks=tuple(_name(groups)), separations=separations)
+
+
+def _prove(
+    resolver: Resolver,
+    profile: Profile,
+    facts: Facts,
+    catalogue: Mapping[str, ModelSpec],
+    pairs: KnownPairs,
+    group: Group,
+) -> ResolvedStack | Refused:
+    """The stack for `group`, or why there is none: the resolver's word, or versions that are known to clash."""
+    models = [catalogue[key] for key in group.models]
+
+    def ask(bounds: Mapping[str, str] | None) -> tuple[tuple[str, ...], ...]:
+        return build_requirements(models, profile, preferred=group.preferred, bounds=bounds)
+
+    answer: ResolvedStack | Refused = Refused(reason="nothing was asked")
+    for requirements in ask(resolver.policy.bounds):
+        spec = StackSpec(
+            name="",
+            models=group.models,
+            requirements=requirements,
+            torchvision_needed=any(model.needs_torchvision for model in models),
+        )
+        answer = resolve_requirements(resolver, spec, bounded=ask(profile.bounds or None)[0])
+        if isinstance(answer, ResolvedStack):
+            bad = find_bad_pairs(answer.lock.versions, facts, pairs.bad_pairs)
+            clash = next((pair for pair in bad if pair.severity == "fail"), None)
+            return answer if clash is None else Refused(reason=f"{clash.what} ({clash.source})")
+    return answer
 
 
 def _decide_flash_attention(
