@@ -7,7 +7,7 @@ from provision.actions.situation import read_config_text
 from provision.core.config_doc import merge_config
 from provision.errors import StateError
 from provision.model.state import Pending, PendingKind
-from provision.system.files import hash_bytes
+from provision.system.files import hash_bytes, remove_staged
 from provision.system.store import Store
 
 
@@ -18,6 +18,7 @@ def recover(ctx: Context, store: Store) -> None:
     config.yaml that somebody edited in between keeps the edit, our keys are merged into it. A record of the
     change that is damaged is set aside: the pointer alone then decides.
     """
+    remove_staged(store.config_path)
     try:
         pending = store.load_pending()
     except StateError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -59,6 +60,13 @@ class StagedFile:
 def write_atomic(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step that survives a power cut; see StagedFile."""
     StagedFile(path, data).commit()
+
+
+def remove_staged(path: Path) -> None:
+    """Remove what StagedFile left beside `path` in processes that were killed. No other may be writing it."""
+    target = path.resolve()
+    for left in target.parent.glob(f".{glob.escape(target.name)}.????????.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def list_sizes(folder: Path) -> dict[str, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.system.files import hash_file, hash_folder, write_atomic
+from provision.system.files import StagedFile, hash_file, hash_folder, remove_staged, write_atomic
 
 
 def test_a_new_file_and_its_folder(tmp_path: Path) -> None:
@@ -70,3 +70,20 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
         write_atomic(pipe, b"data")
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_what_a_killed_writer_staged_goes_and_nothing_else(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    kept = [
+        tmp_path / name for name in (".config.yaml.mine.tmp", ".other.yaml.abcdefgh.tmp", "config.yaml.bak")
+    ]
+    for path in (config, *kept):
+        path.touch()
+    staged = StagedFile(config, b"new")
+    assert len(list(tmp_path.iterdir())) == 5
+    link = tmp_path / "link"
+    link.mkdir()
+    (link / "config.yaml").symlink_to(config)
+    remove_staged(link / "config.yaml")
+    assert sorted(tmp_path.iterdir()) == sorted([config, *kept, link])
+    staged.discard()
