@@ -11,7 +11,7 @@ from msgspec import Struct
 from provision.errors import DownloadError, ToolError
 from provision.model.packages import PackageSettings, Source, SourceKind
 from provision.system.run import Completed, run
-from provision.system.uv_sources import combine, isolate, name_indexes, name_only
+from provision.system.uv_sources import combine, isolate, name_indexes, name_only, tell_connection
 
 # uv's exit codes: 1 is "no solution", 2 is everything that kept it from looking.
 _NO_SOLUTION = 1
@@ -206,17 +206,7 @@ class Uv(Struct, frozen=True, kw_only=True):
         uv's own variables for sources are taken out: they are among `settings.sources`, each in its turn.
         """
         env = {key: value for key, value in self.env.items() if key not in _NOT_PASSED_ON}
-        settings = self.settings
-        if settings.certificate:
-            env.setdefault("SSL_CERT_FILE", settings.certificate)
-        if settings.client_certificate:
-            env.setdefault("SSL_CLIENT_CERT", settings.client_certificate)
-        if settings.proxy:
-            env.setdefault("ALL_PROXY", settings.proxy)
-        if settings.trusted_hosts:
-            env.setdefault("UV_INSECURE_HOST", " ".join(settings.trusted_hosts))
-        if settings.timeout_s:
-            env.setdefault("UV_HTTP_TIMEOUT", str(int(settings.timeout_s)))
+        env = tell_connection(env, self.settings)
         return env | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 

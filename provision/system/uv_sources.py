@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from provision.model.packages import Source, SourceKind
+from provision.model.packages import PackageSettings, Source, SourceKind
+
+
+def tell_connection(env: Mapping[str, str], settings: PackageSettings) -> dict[str, str]:
+    """`env` with pip's certificates, proxy, trusted hosts and time limit in uv's words; what it says itself stays."""
+    told = {
+        "SSL_CERT_FILE": settings.certificate,
+        "SSL_CLIENT_CERT": settings.client_certificate,
+        "ALL_PROXY": settings.proxy,
+        "UV_INSECURE_HOST": " ".join(settings.trusted_hosts),
+        "UV_HTTP_TIMEOUT": str(int(settings.timeout_s)) if settings.timeout_s else None,
+    }
+    return {name: value for name, value in told.items() if value} | dict(env)
 
 
 def isolate(source: Source) -> list[str]:

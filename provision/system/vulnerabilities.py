@@ -19,6 +19,7 @@ from provision.errors import ToolError
 from provision.model.audit import ServiceAnswer
 from provision.model.packages import PackageSettings
 from provision.system.run import Completed, run
+from provision.system.uv_sources import tell_connection
 
 OSV = "OSV"
 PYPI = "PyPI"
@@ -106,10 +107,8 @@ def _build_env(env: Mapping[str, str], settings: PackageSettings) -> dict[str, s
     }
     kept.pop("VIRTUAL_ENV", None)
     if settings.certificate:
-        kept.setdefault("SSL_CERT_FILE", settings.certificate)
         kept.setdefault("REQUESTS_CA_BUNDLE", settings.certificate)
-    if settings.proxy:
-        kept.setdefault("ALL_PROXY", settings.proxy)
+    kept = tell_connection(kept, settings)
     return {"UV_HTTP_TIMEOUT": "10"} | kept | {"UV_HTTP_RETRIES": "1", "NO_COLOR": "1"}
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from provision.model.packages import PackageSettings
 from provision.system.run import run
-from provision.system.uv_sources import combine, name_indexes
+from provision.system.uv_sources import combine, name_indexes, tell_connection
 
 _BUILD_LIMIT_S = 300.0
 # Of uv's variables those that say where its cache is and how to reach the network. The sources are among the
@@ -58,15 +58,6 @@ def build_env(env: Mapping[str, str], settings: PackageSettings) -> dict[str, st
     """The user's environment with the sources, pip's certificate, proxy and time limit in uv's words."""
     told = {key: value for key, value in env.items() if not key.startswith("UV_") or key in _KEPT_UV}
     told.pop("VIRTUAL_ENV", None)
-    if settings.certificate:
-        told.setdefault("SSL_CERT_FILE", settings.certificate)
-    if settings.client_certificate:
-        told.setdefault("SSL_CLIENT_CERT", settings.client_certificate)
-    if settings.proxy:
-        told.setdefault("ALL_PROXY", settings.proxy)
-    if settings.trusted_hosts:
-        told.setdefault("UV_INSECURE_HOST", " ".join(settings.trusted_hosts))
-    if settings.timeout_s:
-        told.setdefault("UV_HTTP_TIMEOUT", str(int(settings.timeout_s)))
+    told = tell_connection(told, settings)
     told |= name_indexes(settings.sources, no_index=settings.no_index)
     return told | {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}

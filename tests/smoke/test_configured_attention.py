@@ -16,10 +16,10 @@ from provision.actions.weights import ModelFiles
 from provision.core.config_doc import merge_config
 from provision.model.catalogue import Catalogue
 from provision.model.config import ConfigPatch, ProvisionSection
-from provision.model.smoke import SmokeResult, Verdict
 from tests.smoke.conftest import ROOT
 from tests.support.config_patches import build_managed
 from tests.support.profiles import load_data
+from tests.support.smoke_results import build_result
 
 BY_KEY = {model.key: model for model in load_data("models", Catalogue).models}
 READ_WITH = {
@@ -31,41 +31,13 @@ NO_OCR = "proves the chain; no production OCR"
 NO_NAME = "load it without attn_implementation: its parts then take eager+sdpa, which no one name says"
 
 
-def build_result(model: str, attention: str | None) -> SmokeResult:
-    """A model that read everything on a CPU."""
-    return SmokeResult(
-        model=model,
-        stack="main",
-        verdict=Verdict.PASS,
-        reason="read every character",
-        cer=0.0,
-        keywords_found=6,
-        keywords_total=6,
-        nonce="AB12CD",
-        text="",
-        dtype="bfloat16",
-        attention=attention,
-        device="cpu",
-        device_name=None,
-        load_s=0.1,
-        first_token_s=0.1,
-        tokens_per_s=100.0,
-        peak_memory_bytes=10**8,
-        peak_memory_kind=None,
-        torch="2.13.0",
-        transformers="5.22.2",
-        numeric_fault=None,
-        scores=(),
-    )
-
-
 def write_config(attentions: dict[str, str | None]) -> dict[str, dict[str, Any]]:
     """The section `models:` that stands in a new config.yaml, as YAML reads it."""
     entries = tuple(
         build_entry(
             BY_KEY[key],
             ModelFiles(folder=ROOT / "smoke" / "embedded" / key, revision="0" * 64),
-            build_result(key, attention),
+            build_result(key, attention=attention),
         )
         for key, attention in attentions.items()
     )

@@ -16,11 +16,12 @@ from provision.model.config import (
     ProvisionSection,
     SmokeEvidence,
 )
-from provision.model.smoke import SmokeResult, Verdict
+from provision.model.smoke import Verdict
 from provision.model.state import GenerationRecord, ModelRecord, StackManifest, StackRecord
 from provision.system.files import hash_folder, list_sizes
 from provision.system.stack_folder import find_interpreter, save_manifest, take_inventory
 from provision.system.store import Store
+from tests.support.smoke_results import build_result
 
 STACK = "stacks/main-0123456789ab"
 MODEL = "tiny_qwen2_vl"
@@ -95,30 +96,7 @@ def _install(site: Path, name: str, files: int) -> None:
 
 def _build_record(stack: Path, weights: Path) -> GenerationRecord:
     revision = hash_folder(weights)
-    result = SmokeResult(
-        model=MODEL,
-        stack="main",
-        verdict=Verdict.PASS,
-        reason="read every character",
-        cer=0.0,
-        keywords_found=6,
-        keywords_total=6,
-        nonce="AB12CD",
-        text="",
-        dtype="bfloat16",
-        attention="sdpa",
-        device="cpu",
-        device_name=None,
-        load_s=0.1,
-        first_token_s=0.1,
-        tokens_per_s=100.0,
-        peak_memory_bytes=10**8,
-        peak_memory_kind=None,
-        torch="2.13.0",
-        transformers="5.22.2",
-        numeric_fault=None,
-        scores=(),
-    )
+    result = build_result(MODEL)
     return GenerationRecord(
         number=1,
         created="2026-11-21T12:00:00+00:00",

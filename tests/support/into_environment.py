@@ -30,6 +30,7 @@ from provision.model.into import IntoPlan
 from provision.model.smoke import SmokeResult, Verdict
 from provision.system.uv import find_uv
 from tests.support.reports import Recorder
+from tests.support.smoke_results import build_result
 from tests.support.wheels import build_wheel
 
 REPOSITORY = Path(__file__).parents[2]
@@ -137,30 +138,7 @@ def make_request(ctx: Context, *models: str) -> Request:
 
 def make_result(model: str, verdict: Verdict, reason: str) -> SmokeResult:
     """What a smoke of one model would answer."""
-    return SmokeResult(
-        model=model,
-        stack="into",
-        verdict=verdict,
-        reason=reason,
-        cer=0.0,
-        keywords_found=6,
-        keywords_total=6,
-        nonce="AB12CD",
-        text="",
-        dtype="bfloat16",
-        attention="sdpa",
-        device="cpu",
-        device_name=None,
-        load_s=0.1,
-        first_token_s=0.1,
-        tokens_per_s=100.0,
-        peak_memory_bytes=10**8,
-        peak_memory_kind=None,
-        torch="2.13.0+cpu",
-        transformers="5.22.2",
-        numeric_fault=None,
-        scores=(),
-    )
+    return build_result(model, stack="into", verdict=verdict, reason=reason, torch="2.13.0+cpu")
 
 
 def answer_smoke(
